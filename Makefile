@@ -1,0 +1,39 @@
+# Each target makes its own virtual environment the first time.
+PYTHON ?= python3
+DATA ?= ../shared/data
+PIP_QUIET := --quiet --disable-pip-version-check
+
+.PHONY: demo test lint format bench clean
+
+.venv-demo/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install $(PIP_QUIET) -c constraints.txt -e '.[demo]'
+	touch $@
+
+.venv-dev/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-dev
+	.venv-dev/bin/pip install $(PIP_QUIET) -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: .venv-demo/installed  ## the whole life of the flights model, on a compressed clock
+	.venv-demo/bin/roadworthy run examples/flights
+
+test: .venv-dev/installed  ## every test, doctest and documented command
+	.venv-dev/bin/python -m pytest
+
+lint: .venv-dev/installed  ## ruff and mypy --strict
+	.venv-dev/bin/ruff check .
+	.venv-dev/bin/ruff format --check .
+	.venv-dev/bin/mypy
+
+format: .venv-dev/installed
+	.venv-dev/bin/ruff check --fix .
+	.venv-dev/bin/ruff format .
+
+bench: bench-flights bench-gates bench-record bench-http-core bench-serving-core  ## every benchmark
+
+bench-%: .venv-demo/installed  ## one benchmark: a table, then one line of JSON Measurements
+	.venv-demo/bin/python benchmarks/$(subst -,_,$*).py --data $(DATA)
+
+clean:
+	rm -rf .venv-demo .venv-dev .bench build dist examples/*/.roadworthy

@@ -1,0 +1,1 @@
+"""The vocabulary in which the rooms speak to each other: types, and no framework."""

@@ -1,0 +1,50 @@
+"""Artifact and Release: what is deployed, content-addressed and immutable."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from roadworthy.core.measure import Measurement
+from roadworthy.core.spec import Signature
+
+
+class Artifact(Struct, frozen=True, omit_defaults=True):
+    """A file that a release needs. `digest` is the SHA-256 of its bytes; `engine` is the plan of what runs it."""
+
+    name: str
+    digest: str
+    bytes: int
+    engine: str = ""
+    made_by: str = ""
+    parent: str = ""
+
+
+class Release(Struct, frozen=True, omit_defaults=True):
+    """Everything that decides an answer, and how it was made. Two releases with one digest answer alike.
+
+    `preprocessing` and `wrappers` are plans (text that the catalogs turn into objects), in the order from the
+    request to the model. `data` maps a name ("train", "calibration") to a digest or a description of the rows.
+    """
+
+    name: str
+    artifacts: tuple[Artifact, ...]
+    signature: Signature
+    preprocessing: tuple[Any, ...] = ()
+    wrappers: tuple[Any, ...] = ()
+    data: Mapping[str, str] = field(default_factory=dict)
+    serving: Mapping[str, Any] = field(default_factory=dict)
+    parent: str = ""
+    made_by: str = ""
+    made_at: float = 0.0
+    measured: tuple[Measurement, ...] = ()
+    note: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex, 64 characters) of the canonical JSON of the whole release."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()

@@ -1,0 +1,200 @@
+"""The Spec: what an application needs from a model, and where the model, its claims and its data are.
+
+These are the types behind `roadworthy.yaml`; `core.project` reads the file into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from roadworthy.core.measure import Claim, Requirement
+
+Kind = Literal["number", "integer", "category", "text", "boolean"]
+Task = Literal["binary", "multiclass", "regression", "generation"]
+
+
+class Field(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One input or output of a model: its kind, what it means, its unit, its range or its values.
+
+    `width` counts the values of one row: 1 for a column, 64 for a vector of 64. `values` lists the known
+    categories; an unlisted one is let through to the model, which was trained to expect that.
+    """
+
+    kind: Kind = "number"
+    meaning: str = ""
+    unit: str = ""
+    nullable: bool = False
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str, ...] = ()
+    width: int = 1
+
+    @property
+    def datatype(self) -> Literal["FP32", "INT64", "BYTES", "BOOL"]:
+        """The Open Inference datatype that carries this field."""
+        carried: dict[Kind, Literal["FP32", "INT64", "BYTES", "BOOL"]] = {
+            "number": "FP32",
+            "integer": "INT64",
+            "category": "BYTES",
+            "text": "BYTES",
+            "boolean": "BOOL",
+        }
+        return carried[self.kind]
+
+
+class Signature(Struct, frozen=True, omit_defaults=True):
+    """The named inputs and outputs of a model, in the model's order. Tensors have shape (n, width), or (n,)."""
+
+    inputs: Mapping[str, Field]
+    outputs: Mapping[str, Field]
+
+
+class Application(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the model is for, who answers for it, what goes in and what is required of it."""
+
+    name: str
+    task: Task
+    inputs: Mapping[str, Field]
+    owner: str = ""
+    meaning: str = ""
+    output: str = "probability"
+    requirements: tuple[Requirement, ...] = ()
+
+
+class Columns(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which columns of the tables are not inputs: identity, times, outcome, the sticky key and the tags."""
+
+    label: str
+    id: str = ""
+    at: str = ""
+    known_at: str = ""
+    key: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class Data(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The tables (Parquet or CSV). `lab` is what the claim was measured on, `production` what really arrives.
+
+    `history` holds the rows that a retraining may learn from, before the labels of production arrive.
+    """
+
+    columns: Columns
+    lab: str
+    production: str
+    history: str = ""
+
+
+class ModelSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The model file, the engine that runs it (a plan), its wrappers, and `train`: `file.py:function`."""
+
+    file: str
+    engine: Any = ""
+    preprocessing: tuple[Any, ...] = ()
+    wrappers: tuple[Any, ...] = ()
+    train: str = ""
+    card: str = ""
+
+
+class Stage(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One step of a rollout. In shadow the candidate answers nobody; in a canary it answers `share` of the keys.
+
+    The stage ends when every gate passes and `hours` have gone by; it gives up after `at_most_hours`.
+    """
+
+    mode: Literal["shadow", "canary"]
+    share: float = 0.0
+    hours: float = 0.0
+    at_most_hours: float = 24.0 * 28
+
+    def __post_init__(self) -> None:
+        if self.mode == "canary" and not 0 < self.share <= 1:
+            raise ValueError(f"`share` of a canary must be above 0 and at most 1, got {self.share!r}")
+        if self.mode == "shadow" and self.share:
+            raise ValueError("a shadow answers nobody: leave out `share`")
+
+
+class Rollout(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The stages in order and the gates (plans) that every stage must pass, looked at every `look_hours`."""
+
+    stages: tuple[Stage, ...] = (Stage("shadow", hours=24.0), Stage("canary", 0.1, 24.0), Stage("canary", 0.5, 24.0))
+    gates: tuple[Any, ...] = ("errors", "latency", "quality")
+    look_hours: float = 6.0
+
+
+class Monitor(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which detectors (plans) watch the records, how often, and over how many days."""
+
+    detectors: tuple[Any, ...] = ("psi", "calibration")
+    every_days: float = 7.0
+    window_days: float = 7.0
+    webhook: str = ""
+
+
+class Retrain(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """When to train a candidate: on a schedule, and earlier when one of `alarms` (detector names) is raised."""
+
+    every_days: float = 7.0
+    alarms: tuple[str, ...] = ("calibration",)
+    at_least_days_apart: float = 3.0
+
+
+class Serving(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How the server runs. `durability` is what an acknowledged prediction survives: `process` death or `power` loss."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    most_rows: int = 256
+    queue: int = 4096
+    durability: Literal["process", "power"] = "power"
+
+
+class Cost(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the machine costs and how much of its capacity is used on average."""
+
+    usd_per_hour: float = 0.0
+    utilisation: float = 0.5
+
+
+class Scenario(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A candidate that somebody will try to release at `day` of the replay: what it changes, and what should happen."""
+
+    name: str
+    day: float
+    preprocessing: tuple[Any, ...] = ()
+    wrappers: tuple[Any, ...] = ()
+    expect: str = ""
+
+
+class Spec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A whole project file. `root` is the folder it stands in; paths in it are relative to that."""
+
+    application: Application
+    data: Data
+    model: ModelSpec
+    claims: tuple[Claim, ...] = ()
+    rollout: Rollout = field(default_factory=Rollout)
+    monitor: Monitor = field(default_factory=Monitor)
+    retrain: Retrain = field(default_factory=Retrain)
+    serving: Serving = field(default_factory=Serving)
+    cost: Cost = field(default_factory=Cost)
+    prepare: str = ""
+    scenarios: tuple[Scenario, ...] = ()
+    root: Path = Path()
+
+    @property
+    def signature(self) -> Signature:
+        """The application's inputs, and its one output."""
+        return Signature(self.application.inputs, {self.application.output: Field()})
+
+    @property
+    def state(self) -> Path:
+        """The directory in which everything that happened is kept."""
+        return self.root / ".roadworthy"
+
+    def path(self, relative: str) -> Path:
+        """A path of the project file, made absolute."""
+        return self.root / relative

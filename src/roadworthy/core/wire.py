@@ -1,0 +1,79 @@
+"""Request, Response and Handler: the one signature on the request path.
+
+A Handler runs on the event loop but not inside an asyncio Task (a Task costs more than a small model): it may await
+futures and other handlers, and sets its deadlines with `loop.call_later`, not with `asyncio.timeout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+Arm = Literal["stable", "canary", "shadow", "fallback"]
+
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
+]
+
+
+class Tensor(Struct, frozen=True):
+    """A named array, as Open Inference V2 has it: `shape[0]` counts rows, `data` is flat and row-major.
+
+    `data` is a list, or anything that `numpy.asarray` takes. A null is None in a list, and NaN once it is an array.
+    """
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    data: Any
+
+
+class Step(Struct, frozen=True):
+    """One stop of a request on its way (a cascade level, a guard, a fallback) and why it went on or stayed."""
+
+    at: str
+    because: str
+
+
+class Request(Struct, frozen=True):
+    """What a caller asks. `at` is the event time in Unix seconds; `key` keeps a caller on one arm.
+
+    `deadline` is on the clock of `time.monotonic`. `tags` (segment, tenant, ...) are copied into the Record.
+    """
+
+    id: str
+    inputs: Mapping[str, Tensor]
+    at: float
+    key: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    deadline: float | None = None
+    shadow: bool = False
+
+    @property
+    def n(self) -> int:
+        """How many rows are asked about."""
+        return next((t.shape[0] for t in self.inputs.values()), 0)
+
+
+class Response(Struct, frozen=True):
+    """What a handler answers: tensors, or a stream of tensors that is drained as it arrives.
+
+    `confidence` has one entry a row; `seconds` holds stage timings (`queue`, `model`, `total`, ...).
+    """
+
+    id: str
+    outputs: Mapping[str, Tensor] | AsyncIterator[Tensor]
+    release: str = ""
+    arm: Arm = "stable"
+    confidence: Sequence[float] | None = None
+    prediction_set: Sequence[Sequence[str]] | None = None
+    path: tuple[Step, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    usd: float | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+Handler = Callable[[Request], Awaitable[Response]]

@@ -1,0 +1,24 @@
+"""A gate reads the records of control and candidate and says pass, fail or wait. It never moves traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from roadworthy.core.catalog import Catalog
+from roadworthy.core.measure import Verdict
+from roadworthy.core.record import Record
+
+
+class Gate(Protocol):
+    """Valid under repeated looks: it fails an equally good candidate with at most its alpha.
+
+    That holds over a whole rollout, however often it is asked. It waits on nothing. `pass` means that the candidate
+    is shown to be no worse than the gate's margin. Both sequences are in time order and grow between looks; rows of
+    one request in both are a pair (same `Record.id`).
+    """
+
+    def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict: ...
+
+
+gate: Catalog[Gate] = Catalog("gate", "roadworthy.rollout.gates")
