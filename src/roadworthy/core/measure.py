@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 Decision = Literal["pass", "fail", "wait"]
+
+OPEN_BELOW = -math.inf
 
 
 class Measurement(Struct, frozen=True, omit_defaults=True):
@@ -22,13 +25,23 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
     """
 
     name: str
-    value: float
-    n: int
-    low: float = -math.inf
+    value: float = math.nan
+    n: int = 0
+    low: float = OPEN_BELOW
     high: float = math.inf
     unit: str = "1"
     where: str = ""
     conditions: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # JSON has no NaN and no infinity. They are the defaults, which are left out and come back when read; but
+        # msgspec leaves out only the default object itself.
+        if math.isnan(self.value):
+            force_setattr(self, "value", math.nan)
+        if self.low == -math.inf:
+            force_setattr(self, "low", OPEN_BELOW)
+        if self.high == math.inf:
+            force_setattr(self, "high", math.inf)
 
     def __str__(self) -> str:
         interval = f" [{self.low:.4g}, {self.high:.4g}]" if math.isfinite(self.low) and math.isfinite(self.high) else ""

@@ -16,8 +16,9 @@ class Sample:
     """`columns` maps an input's name to an array of n values (float64 with NaN for null, or object of str/None).
 
     `labels` (n,) are floats, NaN where unknown; `at` (n,) is event time and `known_at` (n,) the time at which the
-    label became known, both in Unix seconds; `tags` maps a name to n strings; `ids` (n,) are strings.
-    `source` says where the rows come from, and `digest` which bytes they were.
+    label became known, both in Unix seconds; `tags` maps a name to n strings; `ids` (n,) are strings, and
+    `keys` (n,) those that keep a caller on one arm. `source` says where the rows come from, and `digest` which bytes
+    they were.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -28,6 +29,7 @@ class Sample:
     tags: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
     source: str = ""
     digest: str = ""
+    keys: NDArray[np.object_] | None = None
 
     @property
     def n(self) -> int:
@@ -49,6 +51,7 @@ class Sample:
             {name: part(t) for name, t in self.tags.items()},
             self.source,
             self.digest,
+            part(self.keys),
         )
 
     def chunks(self, size: int) -> Iterator[Sample]:

@@ -143,7 +143,7 @@ class Retrain(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
 
 class Serving(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How the server runs. `durability` is what an acknowledged prediction survives: `process` death or `power` loss."""
+    """How the server runs; `durability` is what an acknowledged prediction survives: `process` death, `power` loss."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -181,6 +181,7 @@ class Spec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     retrain: Retrain = field(default_factory=Retrain)
     serving: Serving = field(default_factory=Serving)
     cost: Cost = field(default_factory=Cost)
+    corruptions: tuple[Any, ...] = ()
     prepare: str = ""
     scenarios: tuple[Scenario, ...] = ()
     root: Path = Path()

@@ -21,6 +21,11 @@ def z_of(confidence: float) -> float:
     return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
+def _at(confidence: float) -> dict[str, float]:
+    """The condition that a Measurement states where its interval is not the usual one."""
+    return {} if confidence == 0.95 else {"confidence": confidence}
+
+
 def nothing(name: str, unit: str = "1", where: str = "") -> Measurement:
     """The measurement of no rows: NaN, n=0, bounds open. `judge` says `wait` on it."""
     return Measurement(name, math.nan, 0, unit=unit, where=where)
@@ -33,7 +38,9 @@ def proportion(name: str, hits: int, n: int, where: str = "", confidence: float 
     z, share = z_of(confidence), hits / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Measurement(name, share, n, max(0.0, centre - half), min(1.0, centre + half), where=where)
+    # At 0 and n hits rounding would put the bound a hair on the wrong side of the share.
+    low, high = max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
+    return Measurement(name, share, n, low, high, where=where, conditions=_at(confidence))
 
 
 def mean(name: str, values: ArrayLike, where: str = "", unit: str = "1", confidence: float = 0.95) -> Measurement:
@@ -45,7 +52,7 @@ def mean(name: str, values: ArrayLike, where: str = "", unit: str = "1", confide
         return nothing(name, unit, where)
     average = float(found.mean())
     half = z_of(confidence) * float(found.std(ddof=1)) / math.sqrt(len(found)) if len(found) > 1 else math.inf
-    return Measurement(name, average, len(found), average - half, average + half, unit, where)
+    return Measurement(name, average, len(found), average - half, average + half, unit, where, _at(confidence))
 
 
 def log_losses(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.float64]:
@@ -65,7 +72,8 @@ def log_loss(labels: ArrayLike, probabilities: ArrayLike, where: str = "", confi
 def auc(labels: ArrayLike, probabilities: ArrayLike, where: str = "", confidence: float = 0.95) -> Measurement:
     """Area under the ROC curve with DeLong's interval (DeLong et al. 1988), midranks by Sun & Xu 2014.
 
-    One class only has no area: n=0, so that whoever judges it waits.
+    One class only has no area: n=0, so that whoever judges it waits. Where the classes do not overlap DeLong's
+    variance is 0; the interval is then Wilson's for as many rows as the smaller class has.
     """
     import numpy as np
 
@@ -79,22 +87,21 @@ def auc(labels: ArrayLike, probabilities: ArrayLike, where: str = "", confidence
     below = 1 - (ranks_all[m:] - _midranks(negative)) / m
     area = float(above.mean())
     half = z_of(confidence) * math.sqrt(float(above.var(ddof=1)) / m + float(below.var(ddof=1)) / k)
-    return Measurement("auc", area, m + k, max(0.0, area - half), min(1.0, area + half), where=where)
+    if half == 0.0:
+        few = proportion("auc", round(area * min(m, k)), min(m, k), confidence=confidence)
+        return Measurement("auc", area, m + k, few.low, few.high, where=where, conditions=_at(confidence))
+    low, high = max(0.0, area - half), min(1.0, area + half)
+    return Measurement("auc", area, m + k, low, high, where=where, conditions=_at(confidence))
 
 
 def calibration_error(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    where: str = "",
-    bins: int = 15,
-    confidence: float = 0.95,
-    resamples: int = 200,
-    seed: int = 0,
+    labels: ArrayLike, probabilities: ArrayLike, where: str = "", bins: int = 15, confidence: float = 0.95
 ) -> Measurement:
     """Expected calibration error over equal-count bins (Guo et al. 2017; equal mass as in Nixon et al. 2019).
 
-    The interval is a bootstrap over the rows of each bin, recentred on the estimate (basic bootstrap), because the
-    plug-in error is biased upwards by about sqrt(2 bins p(1-p) / (pi n)).
+    `value` is the plug-in error, which noise alone pushes up by about sqrt(2 bins p(1-p) / (pi n)). The interval is
+    free of that: it holds every true error under which a plug-in error such as this one is not surprising, the gaps
+    of the bins being near normal. Labels are 0 or 1. Fewer than two rows a bin give n=0.
     """
     import numpy as np
 
@@ -103,16 +110,79 @@ def calibration_error(
     if n < 2 * bins:
         return nothing("ece", where=where)
     part = np.searchsorted(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]), p)
-    counts = np.bincount(part, minlength=bins)
-    gaps = np.bincount(part, y - p, minlength=bins)
-    error = float(np.abs(gaps).sum() / n)
-    # The sum of the residuals of a bin is near normal; its spread needs no resampling of single rows.
-    spread = np.sqrt(np.maximum(np.bincount(part, (y - p) ** 2, minlength=bins) - gaps**2 / np.maximum(counts, 1), 0.0))
-    drawn = np.random.default_rng(seed).normal(gaps, spread, size=(resamples, bins))
-    errors = np.abs(drawn).sum(axis=1) / n
-    tail = (1 - confidence) / 2
-    low, high = 2 * error - np.quantile(errors, 1 - tail), 2 * error - np.quantile(errors, tail)
-    return Measurement("ece", error, n, float(max(0.0, min(low, error))), float(max(high, error)), where=where)
+    sums = np.zeros((4, bins))
+    for row, weight in enumerate((np.ones(n), y, y - p, p * (1 - p))):
+        sums[row] = np.bincount(part, weight, minlength=bins)
+    counts, hits, gaps, stated = sums[:, sums[0] > 0]
+    low, high = _summed_gap_bounds(counts, hits, np.abs(gaps), stated, z_of(confidence))
+    error = float(np.abs(gaps).sum())
+    low, high = max(0.0, min(low, error)) / n, max(high, error) / n
+    return Measurement("ece", error / n, n, low, high, where=where, conditions=_at(confidence))
+
+
+def _summed_gap_bounds(
+    counts: NDArray[np.float64],
+    hits: NDArray[np.float64],
+    gaps: NDArray[np.float64],
+    stated: NDArray[np.float64],
+    z: float,
+) -> tuple[float, float]:
+    """Bounds on the sum over bins of the true |labels - probabilities|, `gaps` being the ones found.
+
+    How far noise lifts the sum depends on how the true gaps lie over the bins. Each bound takes the less favourable
+    guess: in few bins for the lower one, in all bins for the upper one.
+    """
+    import numpy as np
+
+    rate = (hits + 1) / (counts + 2)
+    variance = counts * rate * (1 - rate)
+    widest = np.maximum(variance, stated)
+    few = np.sqrt(np.maximum(gaps**2 - 3 * widest, 0.0))
+    if not few.any():
+        few = (gaps == gaps.max()).astype(np.float64)
+    spread = np.sqrt(np.maximum(gaps**2, variance))
+    found = float(gaps.sum())
+    low = _sum_that_explains(found, few / few.sum(), np.sqrt(widest), z)
+    return low, _sum_that_explains(found, spread / spread.sum(), np.sqrt(variance), -z)
+
+
+def _sum_that_explains(found: float, shares: NDArray[np.float64], spread: NDArray[np.float64], z: float) -> float:
+    """The true sum at which `found` lies z standard deviations above what is expected (folded normals)."""
+    import numpy as np
+
+    low, high = 0.0, 2 * found + 10 * float(spread.sum())
+    for _ in range(40):
+        middle = (low + high) / 2
+        gaps = middle * shares
+        erf = np.array([math.erf(ratio) for ratio in gaps / spread / math.sqrt(2)])
+        expected = spread * math.sqrt(2 / math.pi) * np.exp(-((gaps / spread) ** 2) / 2) + gaps * erf
+        variance = float((gaps**2 + spread**2 - expected**2).sum())
+        if float(expected.sum()) + z * math.sqrt(variance) < found:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def chi2_survival(value: float, freedom: int) -> float:
+    """P(chi-square with `freedom` degrees > value), by the recurrence of the incomplete gamma function (DLMF 8.8.2)."""
+    half = max(value, 0.0) / 2
+    shape = 0.5 if freedom % 2 else 1.0
+    tail = math.erfc(math.sqrt(half)) if freedom % 2 else math.exp(-half)
+    while shape < freedom / 2 and half > 0:
+        tail += math.exp(shape * math.log(half) - half - math.lgamma(shape + 1))
+        shape += 1
+    return min(1.0, tail)
+
+
+def binomial_survival(hits: int, n: int, share: float) -> float:
+    """P(at least `hits` of n), each with probability `share`; exact."""
+    if hits <= 0:
+        return 1.0
+    log_odds = math.log(share) - math.log1p(-share)
+    start = n * math.log1p(-share) + math.lgamma(n + 1)
+    terms = (start + k * log_odds - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(hits, n + 1))
+    return min(1.0, sum(math.exp(term) for term in terms))
 
 
 def _midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -55,7 +55,9 @@ class Request(Struct, frozen=True):
     @property
     def n(self) -> int:
         """How many rows are asked about."""
-        return next((t.shape[0] for t in self.inputs.values()), 0)
+        for tensor in self.inputs.values():
+            return tensor.shape[0]
+        return 0
 
 
 class Response(Struct, frozen=True):

@@ -15,7 +15,8 @@ class Gate(Protocol):
 
     That holds over a whole rollout, however often it is asked. It waits on nothing. `pass` means that the candidate
     is shown to be no worse than the gate's margin. Both sequences are in time order and grow between looks; rows of
-    one request in both are a pair (same `Record.id`).
+    one request in both are a pair (same `Record.id`). They are those of the running stage, or of the whole rollout
+    where the gate's class says `rows_since = "rollout"`.
     """
 
     def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict: ...

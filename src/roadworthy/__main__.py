@@ -1,0 +1,7 @@
+"""`python -m roadworthy` is `roadworthy`."""
+
+from __future__ import annotations
+
+from roadworthy.cli.main import main
+
+raise SystemExit(main())

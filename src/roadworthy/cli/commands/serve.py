@@ -1,0 +1,32 @@
+"""Serve the stable release over Open Inference V2 and plain JSON, and the candidate of a running rollout."""
+
+from __future__ import annotations
+
+import argparse
+
+from roadworthy.cli.opening import open_spec, project_option
+from roadworthy.cli.outcome import Outcome
+
+EXAMPLE = "roadworthy serve --project examples/flights --port 8080"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Where to listen, and whose clock to use."""
+    project_option(parser)
+    parser.add_argument("--host", default=None, help="address to listen on (from the project file)")
+    parser.add_argument("--port", type=int, default=None, help="port (from the project file); 0 takes a free one")
+    parser.add_argument(
+        "--admin-port", type=int, default=0, help="port of the admin listener on 127.0.0.1 (a free one)"
+    )
+    parser.add_argument("--clock", choices=["wall", "request"], default="wall", help="`request` replays the past")
+
+
+def run(args: argparse.Namespace) -> Outcome:
+    """Runs until SIGTERM or ^C, then drains."""
+    from roadworthy.app.server import serve
+
+    spec = open_spec(args)
+    host = args.host or spec.serving.host
+    port = spec.serving.port if args.port is None else args.port
+    serve(spec, spec.state, host, port, args.admin_port, args.clock)
+    return Outcome({"stopped": True}, "stopped")

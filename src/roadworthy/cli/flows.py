@@ -1,0 +1,183 @@
+"""The order of the steps, written out: prepare, measure the gap, release, train a candidate, explain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from roadworthy.core.artifact import Artifact, Release
+from roadworthy.core.catalog import load, read_plan
+from roadworthy.core.errors import SpecError
+from roadworthy.core.measure import Claim
+from roadworthy.core.sample import Sample
+from roadworthy.core.spec import Spec
+from roadworthy.core.wire import Handler
+from roadworthy.learn.retrain import candidate, retrain, written
+
+if TYPE_CHECKING:
+    from roadworthy.evaluate.gap import Effort
+    from roadworthy.evaluate.report import GapReport
+    from roadworthy.observe.explain import Explanation
+    from roadworthy.registry.releases import Registry
+    from roadworthy.rollout.controller import Controller
+    from roadworthy.store.state import State
+
+Say = Callable[[str], None]
+DAY = 86_400.0
+ENGINES = {".onnx": "onnx", ".skops": "sklearn", ".pkl": "sklearn", ".joblib": "sklearn"}
+
+
+def silent(line: str) -> None:
+    """For callers who want no progress."""
+
+
+def prepare(spec: Spec, say: Say = silent) -> None:
+    """Run the project's `prepare` function where a file that the project names is not there yet."""
+    wanted = [spec.data.lab, spec.data.production, spec.data.history, spec.model.file, spec.model.card]
+    if spec.prepare and not all(spec.path(file).exists() for file in wanted if file):
+        say(f"prepare: {spec.prepare}")
+        load(spec.prepare, spec.root)(spec.root, say)
+
+
+def read(spec: Spec, table: str) -> Sample:
+    """One of the project's tables: `lab`, `history` or `production`."""
+    from roadworthy.data.tables import read_sample
+
+    file = getattr(spec.data, table)
+    if not file:
+        raise SpecError(f"{spec.root / 'roadworthy.yaml'} names no `data.{table}`, which this needs")
+    return read_sample(spec.path(file), spec.data.columns, spec.application.inputs)
+
+
+def claims_of(spec: Spec) -> tuple[Claim, ...]:
+    """The claims given inline, and those of the model card."""
+    if not spec.model.card:
+        return spec.claims
+    from roadworthy.registry.cards import read_claims
+
+    return (*spec.claims, *read_claims(spec.path(spec.model.card)))
+
+
+def lab_release(spec: Spec, at: float, by: str) -> tuple[Release, dict[str, Path]]:
+    """The project's own model as a Release, with the files that it is made of."""
+    file = spec.path(spec.model.file)
+    plan = spec.model.engine or ENGINES.get(file.suffix, "")
+    if not plan:
+        raise SpecError(f"no engine is known for {file.suffix!r} files: name one as `model.engine` ({file})")
+    artifact = Artifact("model", "", 0, engine=written(plan), made_by=str(spec.model.file))
+    release = Release(
+        name=f"{spec.application.name}-lab",
+        artifacts=(artifact,),
+        signature=spec.signature,
+        preprocessing=spec.model.preprocessing,
+        wrappers=spec.model.wrappers,
+        made_by=by,
+        made_at=at,
+    )
+    return with_code(release, {"model": file}, spec.root)
+
+
+def with_code(release: Release, files: Mapping[str, Path], root: Path) -> tuple[Release, dict[str, Path]]:
+    """The release with the project's own code (`file.py:Name` in its plans) among its artifacts: it decides answers."""
+    plans = [read_plan(plan)[0] for plan in (*release.preprocessing, *release.wrappers)]
+    code = sorted({name.rpartition(":")[0] for name in plans if ".py:" in name})
+    added = tuple(Artifact(file, "", 0) for file in code if file not in files)
+    whole = msgspec.structs.replace(release, artifacts=(*release.artifacts, *added))
+    return whole, {**files, **{file: root / file for file in code}}
+
+
+def handler_of(spec: Spec, release: Release, files: Mapping[str, Path]) -> Handler:
+    """The release's handler stack, loaded, checked against its signature and warm."""
+    from roadworthy.serve.assemble import assemble
+
+    handler = assemble(release, files, spec.root, spec.serving)
+    handler.warm_up()
+    return handler
+
+
+def measure_gap(spec: Spec, effort: Effort | None = None, say: Say = silent) -> tuple[GapReport, Path]:
+    """The gap report of the project's model, and the page that it was drawn on."""
+    from roadworthy.evaluate.base import corruption
+    from roadworthy.evaluate.gap import gap
+    from roadworthy.evaluate.report import write_json
+    from roadworthy.ui.report import gap_page
+
+    release, files = lab_release(spec, 0.0, "gap")
+    report = gap(
+        handler_of(spec, release, files),
+        spec.application,
+        read(spec, "lab"),
+        read(spec, "production"),
+        claims=claims_of(spec),
+        corruptions=[corruption.make(plan, spec.root) for plan in spec.corruptions],
+        cost=spec.cost,
+        effort=effort,
+        now=time.time(),
+        tell=say,
+    )
+    spec.state.mkdir(exist_ok=True)
+    page = spec.state / "gap.html"
+    page.write_text(gap_page(report), encoding="utf-8")
+    (spec.state / "gap.json").write_bytes(write_json(report))
+    return report, page
+
+
+def release_model(spec: Spec, registry: Registry, at: float, by: str, why: str) -> tuple[Release, bool]:
+    """Add the project's model to the registry; it goes live when nothing else is. True when it did."""
+    release, files = lab_release(spec, at, by)
+    # The handler is built once before the release is kept: a model that does not fit its signature never gets in.
+    handler_of(spec, release, files)
+    known = {_fingerprint(each): each for each in registry.list()}
+    added = registry.add(release, files)
+    # The same model released twice is the same release: only who and when would differ.
+    added = known.get(_fingerprint(added), added)
+    if registry.alias(spec.application.name, "stable") is not None:
+        return added, False
+    registry.point(spec.application.name, "stable", added.digest, at, by, why)
+    return added, True
+
+
+def train_candidate(spec: Spec, registry: Registry, known: Sample, at: float, seed: int, by: str) -> Release:
+    """Train on `known` with the project's own `train`, and keep the result as a release."""
+    if not spec.model.train:
+        raise SpecError(
+            f"{spec.root / 'roadworthy.yaml'} names no `model.train` (`file.py:function`), which this needs"
+        )
+    parent = registry.alias(spec.application.name, "stable") or ""
+    folder = (spec.state / "work").resolve()
+    trained = retrain(load(spec.model.train, spec.root), known, folder, seed)
+    release, files = candidate(trained, spec, known.digest, parent, at, by)
+    whole, files = with_code(release, files, spec.root)
+    return registry.add(whole, files)
+
+
+def controller_of(spec: Spec, state: State, registry: Registry) -> Controller:
+    """The rollout controller with the project's gates."""
+    from roadworthy.rollout.base import gate
+    from roadworthy.rollout.controller import Controller
+
+    gates = [gate.make(plan, spec.root) for plan in spec.rollout.gates]
+    return Controller(state, registry, gates)
+
+
+def explained(spec: Spec, state: State, id: str) -> Explanation:
+    """The answer for one prediction, asked again of the release that gave it."""
+    from roadworthy.observe.explain import explain
+    from roadworthy.registry.releases import Registry
+
+    registry = Registry(state)
+
+    def handler(release: Release) -> Handler:
+        return handler_of(spec, release, registry.files(release))
+
+    return explain(state, registry, id, handler)
+
+
+def _fingerprint(release: Release) -> bytes:
+    """What decides the answers of a release, without who made it and when."""
+    bare = msgspec.structs.replace(release, made_at=0.0, made_by="", note="")
+    return msgspec.json.encode(bare, order="deterministic")

@@ -1,0 +1,41 @@
+"""What most commands open first: the project file, and the state directory beside it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from roadworthy.cli.catalogs import catalogs
+from roadworthy.core.errors import Missing
+from roadworthy.core.project import read_project
+from roadworthy.core.spec import Spec
+
+if TYPE_CHECKING:
+    from roadworthy.store.state import State
+
+
+def project_option(parser: argparse.ArgumentParser) -> None:
+    """`--project DIR`: where `roadworthy.yaml` is."""
+    parser.add_argument("--project", type=Path, default=Path(), metavar="DIR", help="folder of roadworthy.yaml (.)")
+
+
+def open_spec(args: argparse.Namespace, check_files: bool = True) -> Spec:
+    """The project that the options name."""
+    return read_project(args.project, check_files, catalogs())
+
+
+def open_state(spec: Spec) -> State:
+    """The project's state directory, made at its first use."""
+    from roadworthy.store.state import State
+
+    return State.open(spec.state, spec.serving.durability)
+
+
+def existing_state(spec: Spec) -> State:
+    """The state directory of a project that something was done with already."""
+    if not spec.state.is_dir():
+        raise Missing(
+            f"nothing was done in {str(spec.root)!r} yet: begin with `roadworthy release` or `roadworthy run`"
+        )
+    return open_state(spec)

@@ -1,0 +1,1 @@
+"""Measures the gap between the lab and production."""

@@ -1,0 +1,1 @@
+"""One corruption a file."""

@@ -1,0 +1,29 @@
+"""Null column: one field is dropped by a schema change, and arrives as null."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from roadworthy.core.sample import Sample
+from roadworthy.evaluate.base import corruption
+
+
+@corruption("null_column")
+@dataclass(frozen=True)
+class NullColumn:
+    """Null in one column, `column` or one drawn at random, on severity of the rows: at 1 the column is gone."""
+
+    column: str = ""
+    called: str = ""
+
+    def __call__(self, sample: Sample, severity: float, rng: np.random.Generator) -> Sample:
+        drawn = str(rng.choice(sorted(sample.columns))) if sample.columns else ""
+        hit = rng.random(sample.n) < severity
+        name = self.column or drawn
+        if name not in sample.columns:
+            return sample
+        null: Any = None if sample.columns[name].dtype == object else np.nan
+        return replace(sample, columns={**sample.columns, name: np.where(hit, null, sample.columns[name])})

@@ -1,0 +1,114 @@
+"""The gap report: what a gap measurement found, as plain structs that are written to JSON and read back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from roadworthy.core.measure import Decision, Measurement, Verdict, worst
+from roadworthy.evaluate.load import LoadRun
+from roadworthy.evaluate.paired import Flips
+from roadworthy.evaluate.reproduce import Reproduction
+
+
+class Slice(Struct, frozen=True):
+    """The metrics on a part of the production rows."""
+
+    where: str
+    measured: tuple[Measurement, ...]
+
+
+class Spoilt(Struct, frozen=True):
+    """A corruption at a severity: the metrics on the spoilt rows, against the same rows as they came.
+
+    `changed` counts the rows that the corruption touched at all: 0 means that it found nothing to spoil.
+    """
+
+    name: str
+    plan: Any
+    severity: float
+    changed: int
+    measured: tuple[Measurement, ...]
+    change: Measurement
+    flips: Flips
+
+
+class Rung(Struct, frozen=True):
+    """One level of the waterfall: the headline metric as claimed, in the lab, in production, under a corruption.
+
+    `start` is the level that it is compared with, NaN for the first.
+    """
+
+    name: str
+    kind: Literal["claim", "lab", "production", "corruption"]
+    measured: Measurement
+    start: float
+
+
+class Failure(Struct, frozen=True):
+    """Rows or requests that got no answer, with the reason."""
+
+    where: str
+    because: str
+    rows: int
+
+
+class GapReport(Struct, frozen=True):
+    """Everything between the claim and what the application will get, and how it was measured.
+
+    `headline` is the metric of the waterfall and of the corruptions. `made_at` is Unix seconds.
+    """
+
+    name: str
+    made_at: float
+    headline: str
+    reproductions: tuple[Reproduction, ...]
+    lab: tuple[Measurement, ...]
+    production: tuple[Measurement, ...]
+    slices: tuple[Slice, ...]
+    spoilt: tuple[Spoilt, ...]
+    load: LoadRun | None
+    capacity: Measurement
+    cost: Measurement | None
+    verdicts: tuple[Verdict, ...]
+    waterfall: tuple[Rung, ...]
+    failures: tuple[Failure, ...]
+    environment: dict[str, str]
+    settings: dict[str, Any]
+    owner: str = ""
+    meaning: str = ""
+
+    @property
+    def decision(self) -> Decision:
+        """The worst verdict on the requirements; a claim that was not reproduced fails on its own."""
+        if any(r.outcome == "not reproduced" for r in self.reproductions):
+            return "fail"
+        return worst(self.verdicts)
+
+
+def write_json(report: GapReport) -> bytes:
+    """The report as indented JSON, keys in order; what is infinite or unknown is null, as JSON has no word for it."""
+    return msgspec.json.format(msgspec.json.encode(report, order="deterministic"), indent=2)
+
+
+def read_json(text: bytes) -> GapReport:
+    """The report back from its JSON. Raises msgspec.ValidationError naming the field that is wrong."""
+    return msgspec.convert(_revived(msgspec.json.decode(text)), GapReport)
+
+
+def _revived(tree: Any) -> Any:
+    """A null bound is an open one; a null value is infinite where rows were measured, and unknown where none were."""
+    if isinstance(tree, list):
+        return [_revived(part) for part in tree]
+    if not isinstance(tree, dict):
+        return tree
+    tree = {key: _revived(part) for key, part in tree.items()}
+    if "value" in tree and "n" in tree:
+        unbounded = {"low": -math.inf, "high": math.inf, "value": math.inf if tree["n"] else math.nan}
+        tree = {key: unbounded[key] if part is None and key in unbounded else part for key, part in tree.items()}
+    if "start" in tree and tree["start"] is None:
+        tree["start"] = math.nan
+    return tree

@@ -1,0 +1,1 @@
+"""One drift detector a file."""

@@ -1,0 +1,1 @@
+"""Releases, aliases with their history, and model cards."""

@@ -1,0 +1,1 @@
+"""Releases a candidate step by step, and takes it back."""

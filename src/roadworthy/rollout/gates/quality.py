@@ -1,0 +1,104 @@
+"""The quality gate: on labelled rows, a candidate must not predict worse than stable does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadworthy.core.measure import Measurement, Verdict
+from roadworthy.core.record import Record
+from roadworthy.core.stats import log_losses
+from roadworthy.rollout.arms import merged, pairs
+from roadworthy.rollout.base import gate
+from roadworthy.rollout.sequential import difference_of_split, mean_bounds, spread_in_time
+
+
+@gate("quality")
+@dataclass(frozen=True)
+class Quality:
+    """Fails once the candidate's loss on labelled rows is shown to be over `worse` higher than stable's.
+
+    It passes once the gap is shown to be at most `margin`, which may be wider: how much nobody would notice. Requests
+    that both arms answered (shadow) are compared pair by pair, which needs some hundred labels; the others by the
+    difference of the arms within blocks of time, which needs many thousand. Either may fail or pass the candidate at
+    half of `alpha`, and a fail outweighs a pass. From `least` labels on the chance of ever failing an equally good
+    candidate is at most `alpha`. The rows are those of the whole rollout: what a shadow has shown stays.
+
+    Rows that follow each other are not taken for independent: a storm spoils a whole afternoon, and makes many a
+    candidate look worse that is better by the end of the week.
+    """
+
+    rows_since: ClassVar[Literal["stage", "rollout"]] = "rollout"
+
+    metric: Literal["log_loss", "brier", "error", "absolute", "squared"] = "log_loss"
+    margin: float = 0.01
+    worse: float = 0.01
+    alpha: float = 0.05
+    least: int = 200
+    output: str = "probability"
+    best_at: int = 1000
+
+    def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict:
+        control, candidate = self._scored(control), self._scored(candidate)
+        both = pairs(control, candidate)
+        paired = {r.id for r, _ in both}
+        found = (
+            self._of_pairs(both),
+            self._of_split([r for r in control if r.id not in paired], [r for r in candidate if r.id not in paired]),
+        )
+        shown = [f for f in found if f.high <= self.margin]
+        worse = [f for f in found if f.low > self.worse]
+        if worse:
+            return self._verdict("fail", worse[0], f"worse by more than {self.worse:g}", found)
+        if shown:
+            return self._verdict("pass", shown[0], f"at most {self.margin:g} is allowed", found)
+        if not any(math.isfinite(f.high) for f in found):
+            most = max(f.n for f in found)
+            because = f"{most} of {self.least} labelled rows with an output {self.output!r}"
+            return Verdict("wait", because, self.metric, found)
+        nearest = min(found, key=lambda f: f.high - f.low)
+        return self._verdict("wait", nearest, f"the upper bound must come down to {self.margin:g}", found)
+
+    def _scored(self, records: Sequence[Record]) -> list[Record]:
+        return [r for r in records if r.label is not None and r.error is None and self.output in r.outputs]
+
+    def _of_pairs(self, both: Sequence[tuple[Record, Record]]) -> Measurement:
+        name = f"{self.metric}_difference"
+        if len(both) < self.least:
+            return Measurement(name, math.nan, len(both), where="pairs")
+        gaps = self._losses([c for _, c in both]) - self._losses([s for s, _ in both])
+        mean, n = float(gaps.mean()), len(gaps)
+        low, high = mean_bounds(mean, spread_in_time(gaps), n, self.alpha / 2, self.best_at)
+        return Measurement(name, mean, n, low, high, where="pairs", conditions={"confidence": 1 - self.alpha / 2})
+
+    def _of_split(self, control: Sequence[Record], candidate: Sequence[Record]) -> Measurement:
+        name, n = f"{self.metric}_difference", min(len(control), len(candidate))
+        if n < self.least:
+            return Measurement(name, math.nan, n, where="split")
+        order, on_candidate = merged(control, candidate)
+        losses = np.concatenate([self._losses(control), self._losses(candidate)])[order]
+        mean, spread, effective = difference_of_split(on_candidate, losses)
+        low, high = mean_bounds(mean, spread, effective, self.alpha / 2, self.best_at)
+        return Measurement(name, mean, n, low, high, where="split", conditions={"confidence": 1 - self.alpha / 2})
+
+    def _losses(self, records: Sequence[Record]) -> NDArray[np.float64]:
+        labels = np.array([r.label for r in records], np.float64)
+        answers = np.array([r.outputs[self.output] for r in records], np.float64)
+        if self.metric == "log_loss":
+            return log_losses(labels, answers)
+        if self.metric == "error":
+            return np.asarray((answers >= 0.5) != (labels >= 0.5), np.float64)
+        gaps = np.abs(answers - labels)
+        return np.asarray(gaps if self.metric == "absolute" else gaps * gaps)
+
+    def _verdict(
+        self, decision: Literal["pass", "fail", "wait"], by: Measurement, rule: str, found: tuple[Measurement, ...]
+    ) -> Verdict:
+        rows = f"{by.n:,} pairs" if by.where == "pairs" else f"{by.n:,} rows an arm"
+        because = f"{self.metric} of the candidate {by.value:+.4f} [{by.low:+.4f}, {by.high:+.4f}] on {rows}: {rule}"
+        return Verdict(decision, because, self.metric, found)

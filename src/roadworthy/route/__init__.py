@@ -1,0 +1,1 @@
+"""Decides which handler answers."""

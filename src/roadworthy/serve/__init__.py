@@ -1,0 +1,1 @@
+"""Runs a model: engines, batching and what wraps them."""

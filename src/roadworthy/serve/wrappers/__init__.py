@@ -1,0 +1,1 @@
+"""One wrapper a file."""

@@ -1,0 +1,1 @@
+"""The state directory: metadata, record log and blobs."""

@@ -1,0 +1,1 @@
+"""The laws that every leaf obeys, for our leaves and for yours."""

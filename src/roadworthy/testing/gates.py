@@ -1,0 +1,201 @@
+"""The laws of gates: no verdict on nothing, none by chance, and what has failed cannot pass by getting worse."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+
+from roadworthy.core.measure import Verdict
+from roadworthy.core.record import Record
+from roadworthy.core.wire import Arm
+from roadworthy.rollout.base import Gate
+
+Arms = tuple[tuple[Record, ...], tuple[Record, ...]]
+_MODES: tuple[Arm, ...] = ("shadow", "canary")
+
+
+def check_gate(leaf: type) -> None:
+    """Run every law on a gate class, built with its defaults or by its classmethod `example()`.
+
+    Raises AssertionError with the law that is broken.
+    """
+    try:
+        made = getattr(leaf, "example", leaf)()
+    except TypeError as needed:
+        raise AssertionError(
+            f"{leaf.__name__} cannot be built with its defaults ({needed}); add `@classmethod def example(cls)`"
+        ) from needed
+    check_waits_on_nothing(made)
+    check_gives_reasons(made)
+    check_pure(made)
+    check_worse_never_passes(made)
+    check_calm(made)
+
+
+def check_waits_on_nothing(made: Gate) -> None:
+    """No rows of one arm or of both: `wait`. A candidate that answers nothing is not passed either."""
+    control, candidate = twins(np.random.default_rng(0), 50, "canary")
+    for name, arms in {
+        "no rows": ((), ()),
+        "no rows of the candidate": (control, ()),
+        "no rows of stable": ((), candidate),
+    }.items():
+        decision = made(*arms).decision
+        assert decision == "wait", f"{made!r} says {decision!r} on {name}; there is nothing to judge yet: say 'wait'"
+    control, candidate = twins(np.random.default_rng(0), 1000, "canary", _silent)
+    assert made(control, candidate).decision != "pass", f"{made!r} passes a candidate that fails every request"
+
+
+def check_gives_reasons(made: Gate) -> None:
+    """Every verdict has a reason in words, and one that passes or fails has measurements behind it."""
+    for spoil in (_as_is, _broken):
+        verdict = made(*twins(np.random.default_rng(0), 2000, "shadow", spoil))
+        assert verdict.because, f"{made!r} says {verdict.decision!r} without a reason: fill in `because`"
+        assert verdict.decision == "wait" or verdict.evidence, f"{made!r} says {verdict.decision!r} without `evidence`"
+
+
+def check_pure(made: Gate) -> None:
+    """The same rows get the same verdict, whatever the global random state, which is left alone."""
+    before = random.getstate(), np.random.get_state(legacy=False)
+    try:
+        for mode in _MODES:
+            arms = twins(np.random.default_rng(1), 600, mode)
+            verdicts = {_said(_seeded(made, arms, seed)) for seed in (1, 2)}
+            assert len(verdicts) == 1, f"{made!r} judges the same rows in two ways: {verdicts}"
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
+def check_worse_never_passes(made: Gate) -> None:
+    """Rows of a candidate that failed, then more rows that are worse still: never `pass`."""
+    for mode in _MODES:
+        rng = np.random.default_rng(2)
+        control, candidate = twins(rng, 1000, mode, _broken)
+        if made(control, candidate).decision != "fail":
+            continue
+        for spoil in (_silent, _broken):
+            for more in (1, 50, 500):
+                later = twins(rng, more, mode, spoil, start=1000)
+                decision = made(control + later[0], candidate + later[1]).decision
+                assert decision != "pass", f"{made!r} fails a candidate, and passes it after {more} rows more as bad"
+
+
+def check_calm(made: Gate, repeats: int = 40) -> None:
+    """A candidate as good as stable fails in at most `alpha` of repeated rollouts, looked at as they grow."""
+    alpha = float(getattr(made, "alpha", 0.05))
+    for mode in _MODES:
+        fails = 0
+        for seed in range(repeats):
+            control, candidate = twins(np.random.default_rng(seed), 1000, mode)
+            looks = (control[-1].at * part for part in (0.1, 0.2, 0.4, 0.7, 1.0))
+            fails += any(made(_until(control, at), _until(candidate, at)).decision == "fail" for at in looks)
+        assert fails <= _at_most(repeats, alpha), (
+            f"{made!r} fails {fails} of {repeats} candidates that are as good as stable ({mode}), and its alpha is"
+            f" {alpha:g}: use a test that is valid under repeated looks"
+        )
+
+
+def twins(
+    rng: np.random.Generator,
+    n: int,
+    mode: Arm,
+    spoil: Callable[[Record, float], Record] | None = None,
+    start: int = 0,
+) -> Arms:
+    """Records of two equally good arms over `n` requests, 3 % failing, all labelled; `spoil` worsens the candidate.
+
+    In shadow both answer every request; as a canary the candidate answers each with probability 0.3.
+    """
+    control: list[Record] = []
+    candidate: list[Record] = []
+    for k in range(start, start + n):
+        chance, label = rng.beta(1, 3), rng.random()
+        arms = ("stable", mode) if mode == "shadow" else (mode if rng.random() < 0.3 else "stable",)
+        for arm in arms:
+            row = _row(rng, k, arm, chance, float(label < chance))
+            if arm == "stable":
+                control.append(row)
+            else:
+                candidate.append(spoil(row, rng.random()) if spoil else row)
+    return tuple(control), tuple(candidate)
+
+
+def _row(rng: np.random.Generator, k: int, arm: Any, chance: float, label: float) -> Record:
+    error = "TimeoutError: twin" if rng.random() < 0.03 else None
+    answer = 1 / (1 + math.exp(-math.log(chance / (1 - chance)) - 0.3 * rng.normal())) if 0 < chance < 1 else chance
+    seconds = 0.02 * math.exp(0.4 * rng.normal())
+    return Record(
+        f"twin-{k:06d}",
+        float(k),
+        f"{arm}-release",
+        arm,
+        {"x": chance},
+        {} if error else {"probability": answer, "label": float(answer > 0.5)},
+        confidence=max(answer, 1 - answer),
+        seconds={"total": 1.2 * seconds, "model": seconds},
+        tokens=100,
+        usd=0.001,
+        tags={"segment": "a" if k % 3 else "b"},
+        error=error,
+        label=label,
+        label_at=float(k),
+    )
+
+
+def _as_is(row: Record, chance: float) -> Record:
+    return row
+
+
+def _silent(row: Record, chance: float) -> Record:
+    return replace(row, outputs={}, error="RuntimeError: silent")
+
+
+def _broken(row: Record, chance: float) -> Record:
+    """Fails four in ten, answers the opposite, ten times slower and dearer."""
+    if chance < 0.4:
+        return _silent(row, chance)
+    return replace(
+        row,
+        outputs={name: 1 - value for name, value in row.outputs.items()},
+        seconds={name: 10 * value for name, value in row.seconds.items()},
+        usd=0.01,
+        tokens=1000,
+    )
+
+
+def _until(rows: tuple[Record, ...], at: float) -> tuple[Record, ...]:
+    return tuple(r for r in rows if r.at <= at)
+
+
+def _seeded(made: Gate, arms: Arms, seed: int) -> Verdict:
+    random.seed(seed)
+    np.random.seed(seed)
+    before = _global_state()
+    verdict = made(*arms)
+    drawn = before != _global_state()
+    assert not drawn, f"{made!r} draws from the global random state: a verdict must not hang on chance"
+    return verdict
+
+
+def _global_state() -> tuple[Any, bytes, int]:
+    state = np.random.get_state(legacy=False)["state"]
+    return random.getstate(), state["key"].tobytes(), state["pos"]
+
+
+def _said(verdict: Verdict) -> str:
+    return f"{verdict.decision}: {verdict.because}"
+
+
+def _at_most(repeats: int, alpha: float) -> int:
+    """The count that a gate of this alpha exceeds in one check of 10,000."""
+    left, k = 1.0, -1
+    while left > 1e-4:
+        k += 1
+        left -= math.comb(repeats, k) * alpha**k * (1 - alpha) ** (repeats - k)
+    return k

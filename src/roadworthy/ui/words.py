@@ -1,0 +1,121 @@
+"""Words turns numbers, times and metric names into what a person reads. It decides nothing."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+from roadworthy.core.measure import Measurement
+
+METRICS = {
+    "auc": "AUC",
+    "ece": "Calibration error",
+    "log_loss": "Log loss",
+    "accuracy": "Accuracy",
+    "base_rate": "Base rate",
+    "p50_ms": "Latency p50",
+    "p95_ms": "Latency p95",
+    "p99_ms": "Latency p99",
+    "error_rate": "Error rate",
+    "throughput_rps": "Throughput",
+    "capacity_rps": "Capacity",
+    "usd_per_1k": "Cost per 1,000",
+}
+UNKNOWN = "–"
+
+
+def metric_name(name: str) -> str:
+    """`log_loss` as "Log loss"; an unknown name with its underscores as spaces, first letter upper.
+
+    >>> metric_name("managed_log_loss_gain")
+    'Managed log loss gain'
+    """
+    return METRICS.get(name, name.replace("_", " ").capitalize().replace("auc", "AUC").replace(" ece", " ECE"))
+
+
+def number(value: float, unit: str = "1") -> str:
+    """A value with the digits that its size deserves, and its unit.
+
+    >>> number(0.71149), number(12.345, "ms"), number(0.00000239, "usd"), number(4200, "rps"), number(float("nan"))
+    ('0.711', '12.3 ms', '$0.0000024', '4,200 rps', '–')
+    """
+    if math.isnan(value):
+        return UNKNOWN
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if unit == "usd":
+        return f"{'−' if value < 0 else ''}${_cents(abs(value))}"
+    return _digits(value) + ("" if unit in ("1", "nats") else f" {unit}")
+
+
+def signed(value: float, unit: str = "1") -> str:
+    """A change, always with its sign.
+
+    >>> signed(0.0266), signed(-0.05)
+    ('+0.027', '−0.050')
+    """
+    return number(value, unit) if value < 0 or math.isnan(value) else f"+{number(value, unit)}"
+
+
+def interval(m: Measurement) -> str:
+    """The bounds in brackets; open ones as infinite, nothing where nothing is known or doubted.
+
+    >>> interval(Measurement("auc", 0.7, 10, 0.61234, 0.8))
+    '[0.612, 0.800]'
+    """
+    if math.isnan(m.value) or (math.isinf(m.low) and math.isinf(m.high)) or m.low == m.high:
+        return ""
+    if m.unit == "usd":
+        return f"[{number(m.low, 'usd')}, {number(m.high, 'usd')}]"
+    return f"[{number(m.low)}, {number(m.high)}]"
+
+
+def moment(at: float) -> str:
+    """Unix seconds as a day and time in UTC.
+
+    >>> moment(1370000000)
+    '31 May 2013, 11:33'
+    """
+    return f"{datetime.fromtimestamp(at, UTC):%-d %B %Y, %H:%M}" if at else UNKNOWN
+
+
+def month_name(name: str) -> str:
+    """`2013-05` as "May"; whatever is no month stays as it is.
+
+    >>> month_name("2013-05"), month_name("all")
+    ('May', 'all')
+    """
+    try:
+        return f"{datetime.strptime(name, '%Y-%m').replace(tzinfo=UTC):%b}"
+    except ValueError:
+        return name
+
+
+def count(n: int, noun: str) -> str:
+    """A number of things, with thousands apart.
+
+    >>> count(1, "request"), count(12345, "row")
+    ('1 request', '12,345 rows')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def p_value(p: float) -> str:
+    """A p-value without false precision.
+
+    >>> p_value(0.0300), p_value(1e-9)
+    ('0.030', '< 0.001')
+    """
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _digits(value: float) -> str:
+    size = abs(value)
+    digits = 3 if size < 1.5 else 1 if size < 100 and value != round(value) else 0
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def _cents(value: float) -> str:
+    """Two digits after the point, or as many as a small price needs to show two that count."""
+    digits = 2 if value >= 0.1 or value == 0 else 1 - math.floor(math.log10(value))
+    return f"{value:,.{digits}f}"

@@ -1,0 +1,75 @@
+"""Every block of every page is run: bash blocks as commands, python blocks as programs, files as written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "examples/flights/README.md",
+    *(f"docs/{p.name}" for p in (REPO / "docs").glob("*.md")),
+]
+BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# These would make virtual environments and run this very test again; `.ci/run` is what runs them.
+RUN_BY_CI = {"make test lint", "make test", "make lint"}
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, what stands behind it, its text, and the `text` block that follows at once."""
+
+    page: str
+    language: str
+    options: str
+    text: str
+    printed: str
+
+
+def blocks() -> list[Block]:
+    found = []
+    for page in PAGES:
+        whole = (REPO / page).read_text(encoding="utf-8")
+        matches = list(BLOCK.finditer(whole))
+        for one, following in zip(matches, [*matches[1:], None], strict=True):
+            told = following is not None and following[1] == "text" and not whole[one.end() : following.start()].strip()
+            found.append(Block(page, one[1], one[2].strip(), one[3], following[3] if told and following else ""))
+    return [block for block in found if block.language in ("bash", "python")]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout, as a stranger has it, in which commands may write."""
+    target = tmp_path_factory.mktemp("clone") / "roadworthy"
+    files = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=REPO, text=True)
+    for name in filter(None, files.split("\0")):
+        if (REPO / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPO / name, target / name)
+    return target
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda b: f"{b.page}: {b.text.splitlines()[0][:50]}")
+def test_every_block_runs_and_prints_what_the_page_says(block, clone):
+    if block.options.startswith("file="):
+        (clone / block.options.removeprefix("file=")).write_text(block.text)
+        program = f"import runpy; runpy.run_path({block.options.removeprefix('file=')!r})"
+        command = [sys.executable, "-c", program]
+    elif block.language == "python":
+        command = [sys.executable, "-c", block.text]
+    else:
+        lines = [line for line in block.text.splitlines() if line.strip() not in RUN_BY_CI]
+        command = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    world = {**os.environ, "PATH": path, "PYTHONPATH": str(clone / "src"), "COLUMNS": "100"}
+    done = subprocess.run(command, cwd=clone, env=world, capture_output=True, text=True, timeout=1800, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert block.printed.strip() in done.stdout, done.stdout

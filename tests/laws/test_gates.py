@@ -1,0 +1,130 @@
+"""Every gate in the catalog obeys the laws, and the laws catch gates that do not."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from roadworthy.core.measure import Measurement, Verdict
+from roadworthy.core.record import Record
+from roadworthy.rollout.base import gate
+from roadworthy.testing.gates import check_gate
+
+Rows = Sequence[Record]
+
+
+@pytest.mark.parametrize("name", list(gate))
+def test_every_gate_obeys_the_laws(name: str) -> None:
+    leaf = gate.get(name)
+    absent = [module for module, _ in getattr(leaf, "needs", ()) if importlib.util.find_spec(module) is None]
+    if absent:
+        pytest.skip(f"{name} needs {absent}")
+    check_gate(leaf)
+
+
+def leaf_of(judge: Callable[[Rows, Rows], Verdict]) -> type:
+    class Faulty:
+        @classmethod
+        def example(cls) -> Callable[[Rows, Rows], Verdict]:
+            return judge
+
+    return Faulty
+
+
+def said(decision: Any, n: int = 1) -> Verdict:
+    return Verdict(decision, "because", "faulty", (Measurement("rows", float(n), n),))
+
+
+def unless_empty(control: Rows, candidate: Rows, decision: Any) -> Verdict:
+    return said(decision if control and candidate else "wait")
+
+
+def failed(rows: Rows) -> float:
+    return sum(r.error is not None for r in rows) / max(1, len(rows))
+
+
+def trusting(control: Rows, candidate: Rows) -> Verdict:
+    return said("fail" if failed(candidate) > 0.1 else "pass")
+
+
+def blind(control: Rows, candidate: Rows) -> Verdict:
+    return unless_empty(control, candidate, "pass")
+
+
+def wordless(control: Rows, candidate: Rows) -> Verdict:
+    answered = all(any(r.error is None for r in rows) for rows in (control, candidate))
+    return Verdict("pass" if answered else "wait", "because")
+
+
+def tossing(control: Rows, candidate: Rows) -> Verdict:
+    if failed(candidate) > 0.9 or not control or not candidate:
+        return said("wait")
+    return said("pass" if random.random() < 0.5 else "wait")
+
+
+def tossing_numpy(control: Rows, candidate: Rows) -> Verdict:
+    np.random.random()
+    return unless_empty(control, candidate, "wait")
+
+
+def counting() -> Callable[[Rows, Rows], Verdict]:
+    calls: list[int] = []
+
+    def judge(control: Rows, candidate: Rows) -> Verdict:
+        calls.append(1)
+        return Verdict("wait", f"call {len(calls)}")
+
+    return judge
+
+
+def forgetful(control: Rows, candidate: Rows) -> Verdict:
+    """Looks at the newest rows only, and takes it for an outage of everything when they all fail."""
+    if not control or not candidate or failed(candidate) > 0.9:
+        return said("wait")
+    return said("fail" if 0.2 < failed(candidate[-200:]) < 0.9 else "pass")
+
+
+def twice_baseline(control: Rows, candidate: Rows) -> Verdict:
+    if not control or not candidate:
+        return said("wait")
+    return said("fail" if failed(candidate) > 2 * failed(control) else "wait")
+
+
+FAULTY: dict[str, tuple[Callable[[Rows, Rows], Verdict], str]] = {
+    "passes on no data": (trusting, "nothing to judge"),
+    "passes what answers nothing": (blind, "fails every request"),
+    "passes without evidence": (wordless, "without `evidence`"),
+    "tosses a coin": (tossing, "global random state"),
+    "draws from numpy's global state": (tossing_numpy, "global random state"),
+    "counts its calls": (counting(), "in two ways"),
+    "forgets a failure": (forgetful, "rows more as bad"),
+    "uses the rule of twice the baseline": (twice_baseline, "as good as stable"),
+}
+
+
+@pytest.mark.parametrize("fault", list(FAULTY))
+def test_the_laws_catch_a_gate_that(fault: str) -> None:
+    judge, law = FAULTY[fault]
+    with pytest.raises(AssertionError, match=law):
+        check_gate(leaf_of(judge))
+
+
+def test_a_gate_that_cannot_be_built_is_told_to_offer_an_example() -> None:
+    class Needy:
+        def __init__(self, limit: float) -> None:
+            self.limit = limit
+
+    with pytest.raises(AssertionError, match="def example"):
+        check_gate(Needy)
+
+
+def test_checking_leaves_the_global_random_state_as_it_was() -> None:
+    random.seed(5)
+    before = random.getstate()
+    check_gate(gate.get("errors"))
+    assert random.getstate() == before

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import polars
+import pytest
+import skops.io
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from roadworthy.core.errors import BadData, Missing
+from roadworthy.core.spec import Field, Signature
+from roadworthy.serve.engines.sklearn import Sklearn
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(120, 3)).astype(np.float32)
+Y = (X[:, 0] > X[:, 1]).astype(int)
+NAMES = ("wind", "rain", "hour")
+COLUMNS = {name: X[:, [k]] for k, name in enumerate(NAMES)}
+FRAME = polars.DataFrame({name: values[:, 0] for name, values in COLUMNS.items()})
+
+
+def save(model: Any, folder: Path) -> Path:
+    skops.io.dump(model, folder / "model.skops")
+    return folder / "model.skops"
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "boosting": lambda: HistGradientBoostingClassifier(max_iter=3),
+    "boosting with categories": lambda: HistGradientBoostingClassifier(max_iter=3, categorical_features=[2]),
+    "boosting that stops early": lambda: HistGradientBoostingClassifier(max_iter=5, early_stopping=True),
+    "forest": lambda: RandomForestClassifier(3),
+    "old boosting": lambda: GradientBoostingClassifier(n_estimators=3),
+    "pipeline": lambda: make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()),
+    "descent": lambda: SGDClassifier(loss="log_loss"),
+    "calibrated": lambda: CalibratedClassifierCV(LogisticRegression()),
+    "columns": lambda: make_pipeline(
+        ColumnTransformer([("n", StandardScaler(), [0])], remainder="passthrough"), LogisticRegression()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_skops_file_gives_the_labs_probability(name: str, tmp_path: Path) -> None:
+    rows = np.abs(np.rint(X))
+    lab = MODELS[name]().fit(rows, Y)
+    got = Sklearn(save(lab, tmp_path))({key: rows[:, [k]] for k, key in enumerate(NAMES)})
+    np.testing.assert_allclose(got["probability"], lab.predict_proba(rows)[:, 1], atol=1e-9)
+
+
+def test_text_columns_go_in_as_objects(tmp_path: Path) -> None:
+    carriers = RNG.choice(["AA", "UA", None], size=(120, 1)).astype(object)
+    rows = np.concatenate([X[:, :1].astype(object), carriers], axis=1)
+    encode = [("n", StandardScaler(), [0]), ("c", OneHotEncoder(handle_unknown="ignore"), [1])]
+    lab = make_pipeline(ColumnTransformer(encode), LogisticRegression()).fit(rows, Y)
+    got = Sklearn(save(lab, tmp_path))({"wind": X[:, [0]], "carrier": carriers})
+    np.testing.assert_allclose(got["probability"], lab.predict_proba(rows)[:, 1], atol=1e-9)
+
+
+def test_columns_are_ordered_by_the_names_of_the_fit(tmp_path: Path) -> None:
+    lab = LogisticRegression().fit(FRAME.select("hour", "wind"), Y)
+    got = Sklearn(save(lab, tmp_path))(COLUMNS)
+    expected = LogisticRegression().fit(X[:, [2, 0]], Y).predict_proba(X[:, [2, 0]])[:, 1]
+    np.testing.assert_allclose(got["probability"], expected, atol=1e-6)
+
+
+def test_a_pipeline_that_picks_columns_by_name_gets_a_table(tmp_path: Path) -> None:
+    carriers = RNG.choice(["AA", "UA", None], size=120).astype(object)
+    frame = FRAME.with_columns(polars.Series("carrier", carriers.tolist()))
+    encode = [("n", StandardScaler(), ["hour", "wind"]), ("c", OneHotEncoder(handle_unknown="ignore"), ["carrier"])]
+    lab = make_pipeline(ColumnTransformer(encode), LogisticRegression()).fit(frame, Y)
+    got = Sklearn(save(lab, tmp_path))({"carrier": carriers.reshape(-1, 1), **COLUMNS})
+    np.testing.assert_allclose(got["probability"], lab.predict_proba(frame)[:, 1], atol=1e-9)
+
+
+def test_a_regressor_answers_value_or_what_output_says(tmp_path: Path) -> None:
+    file = save(HistGradientBoostingRegressor(max_iter=3).fit(X, X[:, 0]), tmp_path)
+    assert Sklearn(file)(COLUMNS)["value"].shape == (120,)
+    assert list(Sklearn(file, output="delay")(COLUMNS)) == ["delay"]
+
+
+def test_a_regressor_of_two_values_keeps_both(tmp_path: Path) -> None:
+    file = save(LinearRegression().fit(X, X[:, :2]), tmp_path)
+    assert Sklearn(file)(COLUMNS)["value"].shape == (120, 2)
+
+
+def test_three_classes_answer_all_probabilities_on_rows_and_on_none(tmp_path: Path) -> None:
+    engine = Sklearn(save(LogisticRegression().fit(X, np.arange(120) % 3), tmp_path))
+    assert engine(COLUMNS)["probabilities"].shape == (120, 3)
+    assert engine({name: values[:0] for name, values in COLUMNS.items()})["probabilities"].shape == (0, 3)
+
+
+@pytest.mark.parametrize("dump", [joblib.dump, lambda model, file: Path(file).write_bytes(pickle.dumps(model))])
+def test_a_pickle_is_refused_unless_trusted(dump: Callable[[Any, Any], Any], tmp_path: Path) -> None:
+    lab, file = LogisticRegression().fit(X, Y), tmp_path / "0123abcd"
+    dump(lab, file)
+    with pytest.raises(BadData, match=r"runs whatever code is in it.*skops\.io\.dump.*`trust: true`"):
+        Sklearn(file)(COLUMNS)
+    got = Sklearn(file, trust=True)(COLUMNS)
+    np.testing.assert_allclose(got["probability"], lab.predict_proba(X)[:, 1])
+
+
+def test_a_pickle_is_not_even_opened_before_it_is_refused(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "ran",)
+
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(BadData):
+        Sklearn(tmp_path / "model.pkl")(COLUMNS)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_skops_file_with_an_unknown_type_is_refused_by_name(tmp_path: Path) -> None:
+    lab = make_pipeline(FunctionTransformer(joblib.hash), OrdinalEncoder())
+    with pytest.raises(
+        BadData, match=r"not on the list of known ones: joblib\.hashing\.hash; export the model to ONNX"
+    ):
+        Sklearn(save(lab, tmp_path))(COLUMNS)
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Missing, match="no model file"):
+        Sklearn(tmp_path / "none.skops")(COLUMNS)
+
+
+def test_check_names_the_column_or_the_count_that_differs(tmp_path: Path) -> None:
+    named = Sklearn(save(LogisticRegression().fit(FRAME.select("hour", "wind"), Y), tmp_path))
+    named.check(Signature({name: Field() for name in NAMES}, {}))
+    with pytest.raises(BadData, match="wants an input 'wind'; did you mean 'wnd'"):
+        named.check(Signature({"hour": Field(), "wnd": Field()}, {}))
+    counted = Sklearn(save(LogisticRegression().fit(X, Y), tmp_path))
+    with pytest.raises(BadData, match="wants 3 values a row and the project promises 2"):
+        counted.check(Signature({"hour": Field(), "wind": Field()}, {}))

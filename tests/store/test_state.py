@@ -1,0 +1,119 @@
+"""The state directory opens whole or says why not, and has one server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from roadworthy.core.errors import Taken
+from roadworthy.core.record import Record
+from roadworthy.store.events import read_events, write_event
+from roadworthy.store.files import StoreError
+from roadworthy.store.state import State
+
+
+def test_what_was_kept_is_there_when_it_is_opened_again(tmp_path):
+    row = Record("one", 1.0, "r", "stable", {}, {})
+    with State.open(tmp_path / "state") as state:
+        state.records.write([row])
+        write_event(state.engine, 1.0, "deploy", "clinic")
+        assert {"releases", "aliases", "rollouts", "events"} <= set(state.tables)
+    with State.open(tmp_path / "state", "process") as state:
+        assert state.records.read() == [row]
+        assert [event.kind for event in read_events(state.engine)] == ["deploy"]
+
+
+@pytest.mark.parametrize("file", ["metadata.db", "records.db"])
+def test_a_broken_file_is_named_and_the_others_are_let_go(tmp_path, file):
+    State.open(tmp_path).close()
+    (tmp_path / file).write_bytes(b"not a database, by any means" * 500)
+    with pytest.raises(StoreError, match=f"`.*{file}`: .*SQLITE_NOTADB"):
+        State.open(tmp_path)
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match=r"cannot open the state directory `.*file/state`"):
+        State.open(tmp_path / "file" / "state")
+
+
+def test_a_second_server_is_told_who_is_there(tmp_path):
+    with State.open(tmp_path) as state, state.lock_server("serve clinic on port 8080"):
+        says = rf"`{tmp_path}` is being served by process {os.getpid()} \(serve clinic on port 8080\); stop that one"
+        with State.open(tmp_path) as second, pytest.raises(Taken, match=says), second.lock_server("replay"):
+            pass
+
+
+def test_the_lock_is_free_again_after_the_block(tmp_path):
+    with State.open(tmp_path) as state:
+        for what in ("first", "second"):
+            with state.lock_server(what):
+                assert (tmp_path / "server.lock").read_text() == f"{os.getpid()} {what}"
+
+
+SERVER = """
+import sys, time
+from pathlib import Path
+from roadworthy.store.state import State
+
+with State.open(Path(sys.argv[1])) as state, state.lock_server("serve"):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_of_a_killed_server_is_free(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", SERVER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout.readline() == "locked\n"
+        with State.open(tmp_path) as state:
+            with pytest.raises(Taken, match=f"process {server.pid} "), state.lock_server("second"):
+                pass
+            server.send_signal(signal.SIGKILL)
+            server.wait()
+            with state.lock_server("second"):
+                pass
+
+
+OPENER = """
+import sys
+from pathlib import Path
+from roadworthy.core.record import Record
+from roadworthy.store.events import write_event
+from roadworthy.store.state import State
+
+sys.stdin.readline()
+with State.open(Path(sys.argv[1])) as state:
+    state.records.write([Record(sys.argv[2], 0.0, "r", "stable", {}, {})])
+    write_event(state.engine, 0.0, "deploy", sys.argv[2])
+"""
+
+
+def test_processes_that_start_together_on_a_new_directory_all_find_it_whole(tmp_path):
+    state = tmp_path / "state"
+    others = [
+        subprocess.Popen([sys.executable, "-c", OPENER, str(state), str(k)], stdin=subprocess.PIPE, text=True)
+        for k in range(3)
+    ]
+    for other in others:
+        other.stdin.write("go\n")
+        other.stdin.close()
+    assert [other.wait(timeout=60) for other in others] == [0, 0, 0]
+    with State.open(state) as opened:
+        assert opened.records.count() == 3
+        assert len(read_events(opened.engine)) == 3
+
+
+def test_the_migrations_are_in_the_package():
+    from roadworthy.store.metadata import MIGRATIONS
+
+    assert sorted(path.name for path in MIGRATIONS.rglob("*") if path.suffix in {".py", ".mako"}) == [
+        "env.py",
+        "script.py.mako",
+        "v0001_initial.py",
+    ]
+    assert Path(MIGRATIONS).parent.name == "store"
