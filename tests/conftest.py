@@ -33,7 +33,8 @@ def train(sample: Sample, folder: Path, seed: int) -> Trained:
 
     features = np.column_stack([sample.columns[name] for name in COLUMNS]).astype(np.float32)
     model = make_pipeline(StandardScaler(), LogisticRegression(random_state=seed)).fit(features, sample.labels > 0.5)
-    graph = to_onnx(model, initial_types=[("X", FloatTensorType([None, 3]))], options={"zipmap": False}, target_opset=17)
+    types = [("X", FloatTensorType([None, 3]))]
+    graph = to_onnx(model, initial_types=types, options={"zipmap": False}, target_opset=17)
     file = folder / "clinic.onnx"
     file.write_bytes(graph.SerializeToString())
     return Trained(file=file, engine="onnx")

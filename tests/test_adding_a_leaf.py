@@ -98,7 +98,8 @@ class ToySum:
 
     @classmethod
     def example(cls, folder: Path):
-        return cls(), {"x": np.array([[1.0], [2.0], [4.0]], np.float32), "y": np.array([[3.0], [1.0], [9.0]], np.float32)}
+        x, y = np.array([[1.0], [2.0], [4.0]], np.float32), np.array([[3.0], [1.0], [9.0]], np.float32)
+        return cls(), {"x": x, "y": y}
 
     def __call__(self, columns):
         return {"sum": np.concatenate(list(columns.values()), axis=1).sum(axis=1)}
@@ -113,11 +114,17 @@ FAULTS = {
     "gate that fails everybody": ("rollout/gates/toy_gate.py", "failed < 0.9 * len(candidate)", "failed < 0"),
     "corruption with global chance": ("evaluate/corruptions/toy_noise.py", "rng.normal(", "np.random.normal("),
     "corruption that is never the identity": (
-        "evaluate/corruptions/toy_noise.py", "if not sample.n or not severity:", "severity += 0.1\n        if not sample.n:",
+        "evaluate/corruptions/toy_noise.py",
+        "if not sample.n or not severity:",
+        "severity += 0.1\n        if not sample.n:",
     ),
     "engine in the wrong order": ("serve/engines/toy_sum.py", ".sum(axis=1)}", ".sum(axis=1)[::-1]}"),
-    "engine that looks at its batch": ("serve/engines/toy_sum.py", ".sum(axis=1)}", ".sum(axis=1) + len(columns['x'])}"),
-}  # fmt: skip
+    "engine that looks at its batch": (
+        "serve/engines/toy_sum.py",
+        ".sum(axis=1)}",
+        ".sum(axis=1) + len(columns['x'])}",
+    ),
+}
 
 
 @pytest.fixture

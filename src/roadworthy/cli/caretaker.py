@@ -79,7 +79,10 @@ class Caretaker:
         after = self.controller.look(self.name, now)
         if after.status != "running":
             trial.ended, trial.ended_at = after, now
-            self._tell(now, f"{trial.release.name} {after.status.replace('_', ' ')}: {after.because}")
+            days = (now - trial.began_at) / DAY
+            why = "every gate passed" if after.status == "promoted" else after.because
+            outcome = f"{after.status.replace('_', ' ')} after {days:.1f} days, {after.touched} answered: {why}"
+            self._tell(now, f"{trial.release.name} {trial.release.digest[:8]} {outcome}")
         return (after.status, after.stage) != (before.status, before.stage)
 
     def _look_for_drift(self, now: float) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roadworthy.core.errors import BadData
+from roadworthy.core.errors import BadData, Overloaded
 from roadworthy.core.record import Label
 from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Signature, Spec
@@ -79,9 +79,9 @@ class Traffic:
 
 
 async def send(ask: Ask, requests: Iterator[Request], tally: Tally, in_flight: int = 64, patience: float = 0.0) -> None:
-    """Ask about every request, `in_flight` at a time; a lost connection is tried again with the same id.
+    """Ask about every request, `in_flight` at a time; after a lost connection again with the same id.
 
-    A request whose server went away is asked again for `patience` seconds: its id makes that safe, because the log
+    A request whose server went away, or is not ready, is asked again for `patience` seconds: its id makes that safe, because the log
     keeps a prediction once.
     """
 
@@ -122,7 +122,8 @@ async def _persist(ask: Ask, request: Request, patience: float) -> None:
     while True:
         try:
             await ask(request)
-        except (ConnectionError, OSError):
+        # A server that is only just up says that it is not ready yet, in other words the same.
+        except (OSError, Overloaded):
             if loop.time() >= until:
                 raise
             await asyncio.sleep(0.1)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from roadworthy.core.errors import RoadworthyError
+from roadworthy.core.errors import Missing, RoadworthyError
 from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Request, Response
 
 if TYPE_CHECKING:
     from roadworthy.app.deployment import Deployment
+    from roadworthy.app.server import Address
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -34,33 +33,34 @@ class Service(Protocol):
 
 
 class Server:
-    """`roadworthy serve` in a process of its own, on a clock that the requests carry."""
+    """`roadworthy serve` in a process of its own, on a clock that the requests carry; port 0 is any free one."""
 
-    def __init__(self, spec: Spec, clock: str = "request") -> None:
+    def __init__(self, spec: Spec, clock: str = "request", port: int = 0) -> None:
         self.spec = spec
         self.clock = clock
+        self.port = port
         self.process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def card(self) -> Path:
-        """The file in which the running server says where it listens."""
-        return self.spec.state / "server.json"
+    def address(self) -> Address | None:
+        """Where the project's server listens, whoever started it; None while none is ready."""
+        from roadworthy.app.server import read_address
 
-    def start(self) -> dict[str, int | str]:
+        return read_address(self.spec.state)
+
+    def start(self) -> Address:
         """Start it and wait until it is ready; what it printed is in the error when it is not."""
-        self.card.unlink(missing_ok=True)
         log = (self.spec.state / "server.log").open("ab")
         command = [sys.executable, "-m", "roadworthy", "serve", "--project", str(self.spec.root)]
-        command += ["--port", "0", "--admin-port", "0", "--clock", self.clock]
+        command += ["--port", str(self.port), "--admin-port", "0", "--clock", self.clock]
         with log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
         until = time.monotonic() + START_SECONDS
-        while not self.card.exists():
+        while (address := self.address()) is None or address.pid != self.process.pid:
             if self.process.poll() is not None or time.monotonic() > until:
                 tail = (self.spec.state / "server.log").read_text(errors="replace")[-2000:]
                 raise RoadworthyError(f"the server did not start (exit code {self.process.poll()}); it said:\n{tail}")
             time.sleep(0.05)
-        return dict(json.loads(self.card.read_text()))
+        return address
 
     def stop(self) -> None:
         """SIGTERM, and wait until it has drained."""
@@ -74,24 +74,47 @@ class Server:
 
 
 class OverHttp:
-    """The server process, asked over Open Inference V2 and told to settle on its admin listener."""
+    """The server process, asked over Open Inference V2 and told to settle on its admin listener.
+
+    A server that was started anew may listen elsewhere: after a lost connection the next request goes where it is now.
+    """
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self._at: Address | None = None
 
     async def connect(self) -> None:
-        """Read where the server listens and open the connections."""
-        from roadworthy.app.client import Admin, Remote
-
-        card = json.loads(self.server.card.read_text())
-        self.remote = Remote(f"http://{card['host']}:{card['port']}", self.server.spec.application.name)
-        self.admin = Admin(f"http://{card['host']}:{card['admin_port']}")
+        """Read where the server listens; the first request opens the connections. Raises Missing where none runs."""
+        if not self._follow():
+            root = str(self.server.spec.root)
+            raise Missing(f"no server runs on {root!r}: start `roadworthy serve --clock request` first")
 
     async def ask(self, request: Request) -> Response:
-        return await self.remote(request)
+        try:
+            return await self.remote(request)
+        except ConnectionError:
+            self._follow()
+            raise
 
     async def settle(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self.admin.sync)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self.admin.sync)
+        except ConnectionError:
+            self._follow()
+            raise
+
+    def _follow(self) -> bool:
+        """Speak to the server that runs now; False while none does, and then everything is left as it is."""
+        from roadworthy.app.client import Admin, Remote
+
+        now = self.server.address()
+        if now is not None and now != self._at:
+            if self._at is not None:
+                self.remote.close()
+            self.remote = Remote(now.url, self.server.spec.application.name)
+            self.admin = Admin(now.admin_url)
+            self._at = now
+        return now is not None
 
 
 class InProcess:

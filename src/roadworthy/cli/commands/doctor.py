@@ -15,6 +15,7 @@ from rich.table import Table
 
 from roadworthy.cli.opening import open_spec, project_option
 from roadworthy.cli.outcome import Outcome
+from roadworthy.cli.services import Server
 from roadworthy.core.errors import RoadworthyError
 from roadworthy.core.measure import Verdict, worst
 
@@ -65,8 +66,10 @@ def _project(args: argparse.Namespace) -> Iterator[Finding]:
         yield Finding("project", Verdict("fail", str(wrong)))
         return
     yield Finding("project", Verdict("pass", f"{spec.application.name} in {spec.root}"))
-    running = spec.state / "server.json"
-    yield Finding("server", Verdict("pass", running.read_text() if running.exists() else "not running"))
+    # Without the extra, whose absence is told above, no server can run here.
+    if all(importlib.util.find_spec(module) for module, extra in EXTRAS.items() if extra == "serve"):
+        at = Server(spec).address()
+        yield Finding("server", Verdict("pass", f"process {at.pid} on {at.url}" if at else "not running"))
 
 
 def _verdict(good: bool, fine: str, broken: str) -> Verdict:

@@ -47,9 +47,13 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def _model_inputs(model: Path) -> dict[str, str]:
-    """The graph's inputs with their types where the file is ONNX; nothing where only the table can tell."""
+    """The graph's inputs with their types where the file is ONNX; nothing where only the table can tell.
+
+    A graph that takes one matrix of all columns does not name them.
+    """
     if model.suffix != ".onnx":
         return {}
     from roadworthy.serve.engines.onnx import describe
 
-    return {port.name: port.datatype for port in describe(model)}
+    ports = describe(model)
+    return {} if len(ports) == 1 and ports[0].width != 1 else {port.name: port.datatype for port in ports}

@@ -7,7 +7,6 @@ import asyncio
 
 from roadworthy.cli.opening import existing_state, open_spec, project_option
 from roadworthy.cli.outcome import Outcome
-from roadworthy.core.errors import Missing
 
 EXAMPLE = "roadworthy replay --project examples/flights --days 7"
 
@@ -27,14 +26,9 @@ def run(args: argparse.Namespace) -> Outcome:
     from roadworthy.cli.services import OverHttp, Server
 
     spec = open_spec(args)
-    server = Server(spec)
-    if not server.card.exists():
-        raise Missing(f"no server runs on {str(spec.root)!r}: start `roadworthy serve --clock request` first")
-
+    service = OverHttp(Server(spec))
     with existing_state(spec) as state:
-        tally = asyncio.run(
-            replay(spec, state, OverHttp(server), args.from_day, args.days, args.in_flight, args.patience)
-        )
+        tally = asyncio.run(replay(spec, state, service, args.from_day, args.days, args.in_flight, args.patience))
     shown = f"{tally.answered} answered, {tally.failed} failed, {tally.labelled} outcomes told"
     shown += "".join(f"\n  {n} times {reason}" for reason, n in tally.reasons.items())
     return Outcome(tally, shown, 1 if tally.failed else 0)

@@ -23,7 +23,8 @@ from roadworthy.rollout.sequential import difference_of_split, mean_bounds, spre
 class Quality:
     """Fails once the candidate's loss on labelled rows is shown to be over `worse` higher than stable's.
 
-    It passes once the gap is shown to be at most `margin`, which may be wider: how much nobody would notice. Requests
+    It passes once the gap is shown to be at most `margin`, which may be wider (what nobody would notice), and then
+    a gap within it is no reason to fail either. Requests
     that both arms answered (shadow) are compared pair by pair, which needs some hundred labels; the others by the
     difference of the arms within blocks of time, which needs many thousand. Either may fail or pass the candidate at
     half of `alpha`, and a fail outweighs a pass. From `least` labels on the chance of ever failing an equally good
@@ -52,7 +53,7 @@ class Quality:
             self._of_split([r for r in control if r.id not in paired], [r for r in candidate if r.id not in paired]),
         )
         shown = [f for f in found if f.high <= self.margin]
-        worse = [f for f in found if f.low > self.worse]
+        worse = [f for f in found if f.low > self.worse and f not in shown]
         if worse:
             return self._verdict("fail", worse[0], f"worse by more than {self.worse:g}", found)
         if shown:
