@@ -37,7 +37,7 @@ from roadworthy.registry.releases import Registry
 from roadworthy.store.state import State
 
 REPO = Path(__file__).parents[1]
-BEGIN_DAY, DAYS = 35.0, 20.0
+BEGIN_DAY, DAYS = 35.0, 30.0
 GOOD = Scenario("good", 0.0, expect="promoted")
 
 
@@ -46,6 +46,11 @@ class Scripted(Caretaker):
     """A caretaker whose candidates are given beforehand, each with what should become of it."""
 
     script: list[tuple[Release, Scenario]] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        """Every candidate has had its rollout."""
+        return not self.script and self.trial is None
 
     def _next_candidate(self, now: float) -> bool:
         if not self.script:

@@ -158,7 +158,7 @@ def laws(house: Path, *chosen: str) -> subprocess.CompletedProcess[str]:
 def test_four_toys_are_one_file_each_and_obey_the_laws_unasked(house):
     for place, text in TOYS.items():
         (house / "src" / "roadworthy" / place).write_text(text)
-    listed = json.loads(run(house, "-m", "roadworthy", "list", "--json").stdout)
+    listed = json.loads(run(house, "-m", "roadworthy.cli", "list", "--json").stdout)
     assert "toy_count" in listed["detector"]
     assert "toy_gate" in listed["gate"]
     assert "toy_noise" in listed["corruption"]

@@ -65,6 +65,11 @@ class Caretaker:
         """The candidate whose rollout is running."""
         return self.trials[-1] if self.trials and self.trials[-1].ended is None else None
 
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to look after: never, while requests come."""
+        return False
+
     def look(self, now: float) -> bool:
         """One look at everything. True when traffic changed, and the server should hear of it."""
         moved = self._look_at_rollout(now)

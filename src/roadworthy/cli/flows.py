@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -90,6 +93,18 @@ def with_code(release: Release, files: Mapping[str, Path], root: Path) -> tuple[
     return whole, {**files, **{file: root / file for file in code}}
 
 
+def with_digests(release: Release, files: Mapping[str, Path]) -> Release:
+    """The release as the registry will name it, without keeping it: each artifact with its file's digest and size."""
+
+    def filled(artifact: Artifact) -> Artifact:
+        file = files[artifact.name]
+        with file.open("rb") as read:
+            digest = hashlib.file_digest(read, "sha256").hexdigest()
+        return msgspec.structs.replace(artifact, digest=digest, bytes=file.stat().st_size)
+
+    return msgspec.structs.replace(release, artifacts=tuple(filled(artifact) for artifact in release.artifacts))
+
+
 def handler_of(spec: Spec, release: Release, files: Mapping[str, Path]) -> Handler:
     """The release's handler stack, loaded, checked against its signature and warm."""
     from roadworthy.serve.assemble import assemble
@@ -107,18 +122,20 @@ def measure_gap(spec: Spec, effort: Effort | None = None, say: Say = silent) -> 
     from roadworthy.ui.report import gap_page
 
     release, files = lab_release(spec, 0.0, "gap")
-    report = gap(
-        handler_of(spec, release, files),
-        spec.application,
-        read(spec, "lab"),
-        read(spec, "production"),
-        claims=claims_of(spec),
-        corruptions=[corruption.make(plan, spec.root) for plan in spec.corruptions],
-        cost=spec.cost,
-        effort=effort,
-        now=time.time(),
-        tell=say,
-    )
+    with served_aside(spec) as served:
+        report = gap(
+            handler_of(spec, release, files),
+            spec.application,
+            read(spec, "lab"),
+            read(spec, "production"),
+            claims=claims_of(spec),
+            corruptions=[corruption.make(plan, spec.root) for plan in spec.corruptions],
+            cost=spec.cost,
+            effort=effort,
+            served=served,
+            now=time.time(),
+            tell=say,
+        )
     spec.state.mkdir(exist_ok=True)
     page = spec.state / "gap.html"
     page.write_text(gap_page(report), encoding="utf-8")
@@ -126,15 +143,33 @@ def measure_gap(spec: Spec, effort: Effort | None = None, say: Say = silent) -> 
     return report, page
 
 
+@contextmanager
+def served_aside(spec: Spec) -> Iterator[Handler]:
+    """The project's model behind a real server on a directory of its own: what a load test should meet."""
+    from roadworthy.app.client import Remote
+    from roadworthy.cli.services import Server
+    from roadworthy.registry.releases import Registry
+    from roadworthy.store.state import State
+
+    with TemporaryDirectory() as folder:
+        server = Server(spec, state=Path(folder))
+        with State.open(server.state, spec.serving.durability) as state:
+            release_model(spec, Registry(state), 0.0, "gap", "to be put under load")
+        try:
+            yield Remote(server.start().url, spec.application.name)
+        finally:
+            server.stop()
+
+
 def release_model(spec: Spec, registry: Registry, at: float, by: str, why: str) -> tuple[Release, bool]:
     """Add the project's model to the registry; it goes live when nothing else is. True when it did."""
     release, files = lab_release(spec, at, by)
     # The handler is built once before the release is kept: a model that does not fit its signature never gets in.
     handler_of(spec, release, files)
-    known = {_fingerprint(each): each for each in registry.list()}
-    added = registry.add(release, files)
     # The same model released twice is the same release: only who and when would differ.
-    added = known.get(_fingerprint(added), added)
+    wanted = _fingerprint(with_digests(release, files))
+    added = next((known for known in registry.list() if _fingerprint(known) == wanted), None)
+    added = added or registry.add(release, files)
     if registry.alias(spec.application.name, "stable") is not None:
         return added, False
     registry.point(spec.application.name, "stable", added.digest, at, by, why)
@@ -178,6 +213,6 @@ def explained(spec: Spec, state: State, id: str) -> Explanation:
 
 
 def _fingerprint(release: Release) -> bytes:
-    """What decides the answers of a release, without who made it and when."""
+    """What decides the answers of a release, without who made it and when. The order of the inputs is part of it."""
     bare = msgspec.structs.replace(release, made_at=0.0, made_by="", note="")
-    return msgspec.json.encode(bare, order="deterministic")
+    return msgspec.json.encode(bare)

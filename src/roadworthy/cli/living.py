@@ -105,13 +105,15 @@ async def live_through(
     tally, length = Tally(), caretaker.spec.rollout.look_hours * HOUR
     for start in np.arange(caretaker.began, stop, length):
         now = float(min(start + length, stop))
-        await send(service.ask, traffic.between(start, now), tally, in_flight=16, patience=30.0)
+        await send(service.ask, traffic.between(start, now), tally, in_flight=16, patience=service.patience)
         await service.settle()
         report = caretaker.state.records.write_labels(traffic.outcomes(caretaker.began, now))
         tally.labelled += report.kept
         step(now, caretaker.trial.release.name if caretaker.trial else "stable")
         if caretaker.look(now):
             await service.settle()
+        if caretaker.finished:
+            break
     return tally
 
 

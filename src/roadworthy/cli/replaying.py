@@ -81,8 +81,8 @@ class Traffic:
 async def send(ask: Ask, requests: Iterator[Request], tally: Tally, in_flight: int = 64, patience: float = 0.0) -> None:
     """Ask about every request, `in_flight` at a time; after a lost connection again with the same id.
 
-    A request whose server went away, or is not ready, is asked again for `patience` seconds: its id makes that safe, because the log
-    keeps a prediction once.
+    A request whose server went away or is not ready is asked again for `patience` seconds: its id makes that safe,
+    because the log keeps a prediction once.
     """
 
     async def work() -> None:
@@ -109,10 +109,13 @@ async def replay(
     start = float(traffic.at[0]) + from_day * DAY
     stop = min(start + days * DAY, float(traffic.at[-1]) + 1)
     tally = Tally()
-    for hour in np.arange(start, stop, HOUR):
-        await send(service.ask, traffic.between(hour, min(hour + HOUR, stop)), tally, in_flight, patience)
-        report = state.records.write_labels(traffic.outcomes(start, hour + HOUR))
-        tally.labelled += report.kept
+    try:
+        for hour in np.arange(start, stop, HOUR):
+            await send(service.ask, traffic.between(hour, min(hour + HOUR, stop)), tally, in_flight, patience)
+            report = state.records.write_labels(traffic.outcomes(start, hour + HOUR))
+            tally.labelled += report.kept
+    finally:
+        service.close()
     return tally
 
 

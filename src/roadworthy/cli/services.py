@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from roadworthy.core.errors import Missing, RoadworthyError
@@ -17,6 +18,7 @@ from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Request, Response
 
 if TYPE_CHECKING:
+    from roadworthy.app.client import Admin, Remote
     from roadworthy.app.deployment import Deployment
     from roadworthy.app.server import Address
 
@@ -25,7 +27,12 @@ STOP_SECONDS = 30.0
 
 
 class Service(Protocol):
-    """`ask` is a Handler. `settle` applies the traffic as stored and returns once mirrored requests are answered."""
+    """`ask` is a Handler. `settle` applies the traffic as stored and returns once mirrored requests are answered.
+
+    `patience` is for how many seconds a lost connection is worth another try.
+    """
+
+    patience: float
 
     async def ask(self, request: Request) -> Response: ...
 
@@ -33,10 +40,14 @@ class Service(Protocol):
 
 
 class Server:
-    """`roadworthy serve` in a process of its own, on a clock that the requests carry; port 0 is any free one."""
+    """`roadworthy serve` in a process of its own, on a clock that the requests carry; port 0 is any free one.
 
-    def __init__(self, spec: Spec, clock: str = "request", port: int = 0) -> None:
+    `state` is the directory of its records, the project's own where it is not given.
+    """
+
+    def __init__(self, spec: Spec, clock: str = "request", port: int = 0, state: Path | None = None) -> None:
         self.spec = spec
+        self.state = state or spec.state
         self.clock = clock
         self.port = port
         self.process: subprocess.Popen[bytes] | None = None
@@ -45,19 +56,28 @@ class Server:
         """Where the project's server listens, whoever started it; None while none is ready."""
         from roadworthy.app.server import read_address
 
-        return read_address(self.spec.state)
+        return read_address(self.state)
 
     def start(self) -> Address:
         """Start it and wait until it is ready; what it printed is in the error when it is not."""
-        log = (self.spec.state / "server.log").open("ab")
-        command = [sys.executable, "-m", "roadworthy", "serve", "--project", str(self.spec.root)]
+        log = (self.state / "server.log").open("ab")
+        command = [
+            sys.executable,
+            "-m",
+            "roadworthy.cli",
+            "serve",
+            "--project",
+            str(self.spec.root),
+            "--state",
+            str(self.state),
+        ]
         command += ["--port", str(self.port), "--admin-port", "0", "--clock", self.clock]
         with log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
         until = time.monotonic() + START_SECONDS
         while (address := self.address()) is None or address.pid != self.process.pid:
             if self.process.poll() is not None or time.monotonic() > until:
-                tail = (self.spec.state / "server.log").read_text(errors="replace")[-2000:]
+                tail = (self.state / "server.log").read_text(errors="replace")[-2000:]
                 raise RoadworthyError(f"the server did not start (exit code {self.process.poll()}); it said:\n{tail}")
             time.sleep(0.05)
         return address
@@ -79,8 +99,12 @@ class OverHttp:
     A server that was started anew may listen elsewhere: after a lost connection the next request goes where it is now.
     """
 
+    patience = 30.0
+
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.remote: Remote
+        self.admin: Admin
         self._at: Address | None = None
 
     async def connect(self) -> None:
@@ -103,14 +127,18 @@ class OverHttp:
             self._follow()
             raise
 
+    def close(self) -> None:
+        """Hang up."""
+        if self._at is not None:
+            self.remote.close()
+
     def _follow(self) -> bool:
         """Speak to the server that runs now; False while none does, and then everything is left as it is."""
         from roadworthy.app.client import Admin, Remote
 
         now = self.server.address()
         if now is not None and now != self._at:
-            if self._at is not None:
-                self.remote.close()
+            self.close()
             self.remote = Remote(now.url, self.server.spec.application.name)
             self.admin = Admin(now.admin_url)
             self._at = now
@@ -119,6 +147,9 @@ class OverHttp:
 
 class InProcess:
     """The deployment's own handler stack without the wire, for simulations of many runs."""
+
+    # There is no connection to lose: an error of that kind is the model's own.
+    patience = 0.0
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -136,9 +167,10 @@ async def over_http(spec: Spec) -> AsyncIterator[OverHttp]:
     """A server process for as long as the block runs."""
     server = Server(spec)
     await asyncio.get_running_loop().run_in_executor(None, server.start)
+    service = OverHttp(server)
     try:
-        service = OverHttp(server)
         await service.connect()
         yield service
     finally:
+        service.close()
         await asyncio.get_running_loop().run_in_executor(None, server.stop)

@@ -67,17 +67,19 @@ def gap(
     metrics: Sequence[Metric] = METRICS,
     cost: Cost | None = None,
     effort: Effort | None = None,
+    served: Handler | None = None,
     now: float = 0.0,
     tell: Callable[[str], None] = lambda step: None,
 ) -> GapReport:
     """Claim, lab, production, corruptions, load, cost and verdicts, in that order, with one event loop for them all.
 
-    `lab` is the data of the claim, `production` what really arrives. `tell` hears the name of each step as it begins.
+    `lab` is the data of the claim, `production` what really arrives. Load is put on `served` where it is given: the
+    same model behind a server, say. `tell` hears the name of each step as it begins.
     Raises SpecError when the task is not binary, or when a requirement names a metric that nothing here measures.
     """
     if application.task != "binary":
         raise SpecError(f"the gap of a {application.task!r} task cannot be measured yet; `task` must be 'binary'")
-    run = _Run(handler, application, tuple(metrics), effort or Effort(), cost or Cost(), tell)
+    run = _Run(handler, served or handler, application, tuple(metrics), effort or Effort(), cost or Cost(), tell)
     run.check(claims)
     return asyncio.run(run.report(lab, production, claims, corruptions, now))
 
@@ -87,6 +89,7 @@ class _Run:
     """One measurement in the making: what every step needs to know."""
 
     handler: Handler
+    served: Handler
     application: Application
     metrics: tuple[Metric, ...]
     effort: Effort
@@ -194,10 +197,10 @@ class _Run:
         rng = np.random.default_rng(self.effort.seed)
         rows = rng.integers(0, sample.n, min(sample.n, 2000))
         requests = [request_of(sample.take(slice(row, row + 1)), self.signature, f"load-{row}") for row in rows]
-        most = await capacity(self.handler, requests, min(2.0, self.effort.load_seconds))
+        most = await capacity(self.served, requests, min(2.0, self.effort.load_seconds))
         required = [r.at_least for r in self.application.requirements if r.metric == "throughput_rps" and r.at_least]
         rate = self.effort.rate or max(required, default=0.5 * most.value)
-        return most, await load(self.handler, requests, max(float(rate), 1.0), self.effort.load_seconds, rng)
+        return most, await load(self.served, requests, max(float(rate), 1.0), self.effort.load_seconds, rng)
 
     def price(self, most: Measurement) -> Measurement | None:
         if not self.cost.usd_per_hour or not most.n:

@@ -6,6 +6,8 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from roadworthy.cli.opening import existing_state, open_spec, project_option
 from roadworthy.cli.outcome import Outcome
 from roadworthy.core.errors import BadRequest
@@ -48,7 +50,9 @@ def run(args: argparse.Namespace) -> Outcome:
         else:
             move = controller.promote if args.action == "promote" else controller.abort
             now = move(name, at, args.by, args.why or f"{args.action} by hand")
-    return Outcome(now, describe(now), EXIT[now.status])
+    # A program should find where it stands, also where that is the default, which a Struct leaves out.
+    body = {**msgspec.to_builtins(now), "status": now.status, "stage": now.stage}
+    return Outcome(body, describe(now), EXIT[now.status])
 
 
 def describe(rollout: RolloutState) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from roadworthy.cli.opening import open_spec, project_option
 from roadworthy.cli.outcome import Outcome
@@ -18,6 +19,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--admin-port", type=int, default=0, help="port of the admin listener on 127.0.0.1 (a free one)"
     )
+    parser.add_argument(
+        "--state", type=Path, default=None, help="directory of the records (.roadworthy in the project)"
+    )
     parser.add_argument("--clock", choices=["wall", "request"], default="wall", help="`request` replays the past")
 
 
@@ -28,5 +32,5 @@ def run(args: argparse.Namespace) -> Outcome:
     spec = open_spec(args)
     host = args.host or spec.serving.host
     port = spec.serving.port if args.port is None else args.port
-    serve(spec, spec.state, host, port, args.admin_port, args.clock)
+    serve(spec, args.state or spec.state, host, port, args.admin_port, args.clock)
     return Outcome({"stopped": True}, "stopped")

@@ -1,4 +1,4 @@
-"""`python -m roadworthy` is `roadworthy`."""
+"""`python -m roadworthy.cli` is `roadworthy`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""`roadworthy gap` measures, writes its report, and answers with its verdict as the exit code."""
+
+from __future__ import annotations
+
+import msgspec
+import polars as pl
+import pytest
+
+QUICK = ("--load-seconds", "0", "--rows", "200")
+P99 = "    - {metric: p99_ms, at_most: 500, unit: ms}\n"
+
+
+def test_every_requirement_met_is_exit_code_0(call, clinic, rewrite):
+    rewrite(P99, "")
+    told = call("gap", "--project", clinic, *QUICK, "--json")
+    assert told.code == 0, told.out
+    assert told.body["reproductions"][0]["outcome"] == "reproduced"
+    assert [v["decision"] for v in told.body["verdicts"]] == ["pass"]
+    assert "<html" in (clinic / ".roadworthy" / "gap.html").read_text()
+    kept = msgspec.json.decode((clinic / ".roadworthy" / "gap.json").read_bytes())
+    assert kept["production"] == told.body["production"]
+
+
+def test_a_requirement_that_is_not_met_is_exit_code_1(call, clinic, rewrite):
+    rewrite("metric: auc, at_least: 0.9", "metric: auc, at_least: 0.999")
+    assert call("gap", "--project", clinic, *QUICK).code == 1
+
+
+def test_a_claim_that_is_not_reproduced_is_exit_code_1(call, clinic, rewrite):
+    rewrite(P99, "")
+    rewrite("value: 0.975, tolerance: 0.03", "value: 0.5, tolerance: 0.01")
+    told = call("gap", "--project", clinic, *QUICK, "--json")
+    assert (told.code, told.body["reproductions"][0]["outcome"]) == (1, "not reproduced")
+
+
+def test_a_requirement_that_nothing_was_measured_for_is_exit_code_3(call, clinic):
+    told = call("gap", "--project", clinic, *QUICK)
+    assert (told.code, "gap.html" in told.out) == (3, True)
+
+
+def test_an_unknown_key_is_told_with_its_line_and_the_nearest(call, clinic, rewrite):
+    with pytest.raises(Exception, match="engin"):
+        rewrite("  engine: onnx", "  engin: onnx")
+    line = (clinic / "roadworthy.yaml").read_text().split("\n").index("  engin: onnx") + 1
+    told = call("gap", "--project", clinic)
+    assert told.code == 2
+    assert f"roadworthy.yaml:{line}: no key 'engin' in `model`; did you mean 'engine'?" in told.err
+
+
+def test_a_model_that_does_not_take_the_data_is_refused(call, clinic, rewrite):
+    rewrite("smoothness: {kind: number}", "smoothness: {kind: category}")
+    told = call("gap", "--project", clinic, *QUICK)
+    assert (told.code, "wants FP32 for input 'smoothness'" in told.err) == (2, True)
+
+
+def test_a_model_of_another_width_is_refused(call, clinic, rewrite):
+    rewrite("    smoothness: {kind: number}\n", "")
+    told = call("gap", "--project", clinic, *QUICK)
+    assert (told.code, "wants 3 values a row" in told.err) == (2, True)
+
+
+def test_an_input_that_the_table_lacks_is_refused_with_the_nearest(call, clinic, rewrite):
+    rewrite("    texture: {", "    textura: {")
+    told = call("gap", "--project", clinic, *QUICK)
+    assert (told.code, "'textura'" in told.err, "'texture'" in told.err) == (2, True, True)
+
+
+@pytest.mark.parametrize("left", [0, 3000])
+def test_an_empty_or_truncated_table_is_refused_by_its_name(call, clinic, left):
+    file = clinic / "data" / "lab.parquet"
+    file.write_bytes(file.read_bytes()[:left])
+    told = call("gap", "--project", clinic, *QUICK)
+    assert (told.code, "lab.parquet' is empty or damaged" in told.err) == (2, True)
+
+
+def test_a_table_without_rows_is_refused_by_its_name(call, clinic):
+    file = clinic / "data" / "production.parquet"
+    pl.read_parquet(file)[:0].write_parquet(file)
+    told = call("gap", "--project", clinic, *QUICK)
+    assert (told.code, "production.parquet' has no rows" in told.err) == (2, True)
