@@ -187,6 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=4000, help="simulated days per rate (default 4000)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--data", help="not needed here")
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
     found = compare_rules(given.runs, rng)

@@ -6,8 +6,8 @@ a batcher (sixteen columns to gather). Usage: python benchmarks/serving_core.py 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -129,7 +129,10 @@ def measure(case: Case, rounds: int, loop: asyncio.AbstractEventLoop) -> list[Me
 
 def main() -> None:
     """Print a table a model, and as the last line all measurements as JSON."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--data", help="not needed here")
+    rounds = parser.parse_args().rounds
     loop = uvloop.new_event_loop()
     with tempfile.TemporaryDirectory() as folder:
         cases = [mlp(Path(folder)), trees(Path(folder))]

@@ -75,6 +75,8 @@ class Remote:
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+        # A transport lets go of its socket in the next turn of the loop.
+        await asyncio.sleep(0)
 
     async def __call__(self, request: Request) -> Response:
         """The remote answer. Raises what the server refused as the same error, and Lost when it went away."""

@@ -18,7 +18,7 @@ from roadworthy.core.artifact import Release
 from roadworthy.core.spec import Scenario, Spec
 from roadworthy.core.window import Window
 from roadworthy.learn.retrain import due
-from roadworthy.observe.alerts import Alert, raised_since
+from roadworthy.observe.alerts import Alert, Webhook, raised_since
 from roadworthy.observe.watch import detectors_of, watch
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Caretaker:
         self.detectors = detectors_of(self.spec.monitor.detectors, self.spec.root)
         self.reference = Window.of_sample(self.experience.known(self.began))
         self.trained_at = self.watched_at = self.began
+        self._sinks = [Webhook(self.spec.monitor.webhook)] if self.spec.monitor.webhook else []
         self.scenarios = sorted(self.spec.scenarios, key=lambda scenario: scenario.day)
 
     @property
@@ -95,7 +96,9 @@ class Caretaker:
         if now - self.watched_at < monitor.every_days * DAY:
             return
         self.watched_at = now
-        found = watch(self.state, self.name, self.detectors, self.reference, now, monitor.window_days)
+        found = watch(
+            self.state, self.name, self.detectors, self.reference, now, monitor.window_days, sinks=self._sinks
+        )
         self.alerts += found
         for alert in found:
             if alert.status == "raised":

@@ -71,7 +71,7 @@ class Server:
             "--state",
             str(self.state),
         ]
-        command += ["--port", str(self.port), "--admin-port", "0", "--clock", self.clock]
+        command += ["--port", str(self.port), "--admin-port", "0", "--clock", self.clock, "--look-seconds", "1"]
         with log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
         until = time.monotonic() + START_SECONDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ def gap(
         raise SpecError(f"the gap of a {application.task!r} task cannot be measured yet; `task` must be 'binary'")
     run = _Run(handler, served or handler, application, tuple(metrics), effort or Effort(), cost or Cost(), tell)
     run.check(claims)
-    return asyncio.run(run.report(lab, production, claims, corruptions, now))
+    return asyncio.run(_closing(run.served, run.report(lab, production, claims, corruptions, now)))
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,16 @@ class _Run:
             if loaded and not loaded.valid and required.metric in {"p50_ms", "p95_ms", "p99_ms", "error_rate"}:
                 verdict = Verdict("wait", f"{required}: {loaded.because}", required.metric, verdict.evidence)
             yield verdict
+
+
+async def _closing(handler: Handler, work: Awaitable[GapReport]) -> GapReport:
+    """What the work gives; a client's connections belong to the loop of the work, and are closed with it."""
+    try:
+        return await work
+    finally:
+        leave = getattr(handler, "__aexit__", None)
+        if leave is not None:
+            await leave(None, None, None)
 
 
 def called(corruption: Corruption) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from roadworthy.cli.opening import open_spec, project_option
@@ -22,15 +23,21 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", type=Path, default=None, help="directory of the records (.roadworthy in the project)"
     )
+    parser.add_argument(
+        "--look-seconds", type=float, default=10.0, help="how often a running rollout's gates are asked (10)"
+    )
     parser.add_argument("--clock", choices=["wall", "request"], default="wall", help="`request` replays the past")
 
 
 def run(args: argparse.Namespace) -> Outcome:
-    """Runs until SIGTERM or ^C, then drains."""
+    """Runs until SIGTERM or ^C, then drains. On a replayed clock whoever replays asks the gates."""
     from roadworthy.app.server import serve
+    from roadworthy.cli.looking import looking
 
     spec = open_spec(args)
     host = args.host or spec.serving.host
     port = spec.serving.port if args.port is None else args.port
-    serve(spec, args.state or spec.state, host, port, args.admin_port, args.clock)
+    state = args.state or spec.state
+    with looking(spec, state, args.look_seconds) if args.clock == "wall" else nullcontext():
+        serve(spec, state, host, port, args.admin_port, args.clock)
     return Outcome({"stopped": True}, "stopped")

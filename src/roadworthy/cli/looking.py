@@ -1,0 +1,53 @@
+"""Looking: asks the gates of a running rollout every few seconds, beside a server on the wall clock.
+
+It decides nothing itself: the controller does, and the server follows what the store then says.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from roadworthy.cli.flows import controller_of
+from roadworthy.core.errors import Missing
+from roadworthy.core.spec import Spec
+from roadworthy.registry.releases import Registry
+from roadworthy.store.state import State
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def looking(
+    spec: Spec, directory: Path, every_seconds: float, now: Callable[[], float] = time.time
+) -> Iterator[threading.Event]:
+    """Look again and again while the block runs. A look that fails is logged, and the next one tries afresh.
+
+    The event ends it early.
+    """
+    stop = threading.Event()
+    thread = threading.Thread(target=_look_until, args=(stop, spec, directory, every_seconds, now), daemon=True)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _look_until(
+    stop: threading.Event, spec: Spec, directory: Path, every_seconds: float, now: Callable[[], float]
+) -> None:
+    with State.open(directory, spec.serving.durability) as state:
+        controller = controller_of(spec, state, Registry(state))
+        while not stop.wait(every_seconds):
+            try:
+                controller.look(spec.application.name, now())
+            except Missing:
+                continue  # there never was a rollout
+            except Exception:
+                log.exception("the gates of %r could not be asked", spec.application.name)
