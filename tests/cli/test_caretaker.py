@@ -23,8 +23,8 @@ SCENARIO = """scenarios:
 
 @pytest.fixture
 def calm(rewrite):
-    """The clinic without the gate that looks at a clock: what this machine is doing besides must not matter."""
-    return rewrite("gates: [errors, {latency: {slower: 20}},", "gates: [errors,")
+    """The clinic with gates that settle in days, and none that hangs on what this machine is doing besides."""
+    return rewrite("gates: [errors, {latency: {slower: 20}},", "gates: [{errors: {margin: 0.1}},")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -122,12 +122,14 @@ def measure_gap(spec: Spec, effort: Effort | None = None, say: Say = silent) -> 
     from roadworthy.ui.report import gap_page
 
     release, files = lab_release(spec, 0.0, "gap")
-    with served_aside(spec) as served:
+    handler, lab, production = handler_of(spec, release, files), read(spec, "lab"), read(spec, "production")
+    loaded = effort is None or effort.load_seconds > 0
+    with served_aside(spec) if loaded else nullcontext() as served:
         report = gap(
-            handler_of(spec, release, files),
+            handler,
             spec.application,
-            read(spec, "lab"),
-            read(spec, "production"),
+            lab,
+            production,
             claims=claims_of(spec),
             corruptions=[corruption.make(plan, spec.root) for plan in spec.corruptions],
             cost=spec.cost,

@@ -23,7 +23,8 @@ from roadworthy.cli.experience import Experience
 from roadworthy.cli.flows import DAY, controller_of, handler_of, measure_gap, prepare, read, release_model
 from roadworthy.cli.opening import open_state
 from roadworthy.cli.replaying import HOUR, Tally, Traffic, send
-from roadworthy.cli.services import Service, over_http
+from roadworthy.cli.services import Server, Service, over_http
+from roadworthy.core.errors import Taken
 from roadworthy.core.measure import Measurement
 from roadworthy.core.project import read_project
 from roadworthy.core.sample import Sample
@@ -58,6 +59,11 @@ def live(root: Path, days: float, seed: int) -> Told:
     with stage(console, "prepare"):
         prepare(spec, said_on(console))
     spec = read_project(root, True, catalogs())
+    serving = Server(spec).address()
+    if serving is not None:
+        raise Taken(
+            f"a server (pid {serving.pid}) runs on {str(spec.state)!r}, which a life begins afresh: stop it first"
+        )
     shutil.rmtree(spec.state, ignore_errors=True)
     with stage(console, "gap report"):
         gap, page = measure_gap(spec)

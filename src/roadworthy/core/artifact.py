@@ -47,4 +47,7 @@ class Release(Struct, frozen=True, omit_defaults=True):
     @property
     def digest(self) -> str:
         """SHA-256 (hex, 64 characters) of the canonical JSON of the whole release."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+        # The order of the inputs decides answers (a model may take them as one matrix); that of the data does not.
+        data, serving = dict(sorted(self.data.items())), dict(sorted(self.serving.items()))
+        canonical = msgspec.structs.replace(self, data=data, serving=serving)
+        return hashlib.sha256(msgspec.json.encode(canonical)).hexdigest()

@@ -153,7 +153,7 @@ class Registry:
         return msgspec.structs.replace(artifact, digest=digest, bytes=self._blobs.path(digest).stat().st_size)
 
     def _insert(self, release: Release) -> None:
-        manifest = msgspec.json.encode(release, order="deterministic").decode()
+        manifest = msgspec.json.encode(release).decode()
         if not _comes_back(manifest, release):
             raise SpecError(f"release {release.name!r} holds a value that JSON cannot keep (NaN, infinity): {manifest}")
         values = {"digest": release.digest, "name": release.name, "made_at": release.made_at, "manifest": manifest}

@@ -87,6 +87,14 @@ def test_a_gap_inside_the_margin_is_no_reason_to_fail() -> None:
     assert verdict.decision == "pass"
 
 
+def test_waits_until_the_rows_span_the_least_hours() -> None:
+    control, worse = shadow(600, 1.0)
+    assert Quality(least_hours=0.1)(control, worse).decision == "fail"
+    verdict = Quality(least_hours=0.2)(control, worse)
+    assert verdict.decision == "wait"
+    assert "over 0.2 hours" in verdict.because
+
+
 def test_without_pairs_the_arms_are_compared_in_time() -> None:
     assert Quality()(*canary(8000, 1.5)).decision == "fail"
     assert Quality()(*canary(2000, 0.0)).decision == "wait"

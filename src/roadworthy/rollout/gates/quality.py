@@ -31,7 +31,7 @@ class Quality:
     candidate is at most `alpha`. The rows are those of the whole rollout: what a shadow has shown stays.
 
     Rows that follow each other are not taken for independent: a storm spoils a whole afternoon, and makes many a
-    candidate look worse that is better by the end of the week.
+    candidate look worse that is better by the end of the week. Nor does it judge before the rows span `least_hours`.
     """
 
     rows_since: ClassVar[Literal["stage", "rollout"]] = "rollout"
@@ -41,6 +41,7 @@ class Quality:
     worse: float = 0.01
     alpha: float = 0.05
     least: int = 200
+    least_hours: float = 0.0
     output: str = "probability"
     best_at: int = 1000
 
@@ -60,7 +61,8 @@ class Quality:
             return self._verdict("pass", shown[0], f"at most {self.margin:g} is allowed", found)
         if not any(math.isfinite(f.high) for f in found):
             most = max(f.n for f in found)
-            because = f"{most} of {self.least} labelled rows with an output {self.output!r}"
+            span = f" over {self.least_hours:g} hours" if self.least_hours else ""
+            because = f"{most} of {self.least} labelled rows{span} with an output {self.output!r}"
             return Verdict("wait", because, self.metric, found)
         nearest = min(found, key=lambda f: f.high - f.low)
         return self._verdict("wait", nearest, f"the upper bound must come down to {self.margin:g}", found)
@@ -70,7 +72,7 @@ class Quality:
 
     def _of_pairs(self, both: Sequence[tuple[Record, Record]]) -> Measurement:
         name = f"{self.metric}_difference"
-        if len(both) < self.least:
+        if len(both) < self.least or self._too_short([c for _, c in both]):
             return Measurement(name, math.nan, len(both), where="pairs")
         gaps = self._losses([c for _, c in both]) - self._losses([s for s, _ in both])
         mean, n = float(gaps.mean()), len(gaps)
@@ -79,13 +81,16 @@ class Quality:
 
     def _of_split(self, control: Sequence[Record], candidate: Sequence[Record]) -> Measurement:
         name, n = f"{self.metric}_difference", min(len(control), len(candidate))
-        if n < self.least:
+        if n < self.least or self._too_short(candidate):
             return Measurement(name, math.nan, n, where="split")
         order, on_candidate = merged(control, candidate)
         losses = np.concatenate([self._losses(control), self._losses(candidate)])[order]
         mean, spread, effective = difference_of_split(on_candidate, losses)
         low, high = mean_bounds(mean, spread, effective, self.alpha / 2, self.best_at)
         return Measurement(name, mean, n, low, high, where="split", conditions={"confidence": 1 - self.alpha / 2})
+
+    def _too_short(self, rows: Sequence[Record]) -> bool:
+        return rows[-1].at - rows[0].at < 3600 * self.least_hours
 
     def _losses(self, records: Sequence[Record]) -> NDArray[np.float64]:
         labels = np.array([r.label for r in records], np.float64)
