@@ -26,7 +26,7 @@ from roadworthy.rollout.gates.errors import Errors
 from roadworthy.rollout.gates.latency import Latency
 from roadworthy.rollout.gates.quality import Quality
 from roadworthy.rollout.traffic import Traffic, traffic
-from roadworthy.store.events import read_events
+from roadworthy.store.events import read_events, write_event
 from roadworthy.store.state import State
 
 HOUR = 3600.0
@@ -94,6 +94,24 @@ def write(state: State, digest: str, arm: Arm, since: float, n: int, every: floa
 
 def changes(state: State) -> list[str]:
     return [event.data["change"] for event in read_events(state.engine, "rollout", "flights")]
+
+
+def test_a_candidate_that_no_server_can_load_is_rolled_back(
+    state: State, registry: Registry, releases: tuple[str, str]
+) -> None:
+    _, candidate = releases
+    write_event(state.engine, T0, "load_failed", "flights", {"release": candidate, "error": "of an earlier try"})
+    control = controller(state, Errors(least=50, margin=0.05))
+    control.start("flights", candidate, PLAN, T0, "anna")
+    assert control.look("flights", T0 + HOUR).status == "running"
+    told = {
+        "arm": "candidate",
+        "release": candidate,
+        "error": "the candidate release cannot be loaded: no such wrapper",
+    }
+    write_event(state.engine, T0, "load_failed", "flights", told)
+    ended = control.look("flights", T0 + HOUR)
+    assert (ended.status, ended.because) == ("rolled_back", told["error"])
 
 
 def test_a_good_candidate_goes_through_its_stages_and_becomes_stable(

@@ -21,6 +21,7 @@ from roadworthy.core.wire import Arm
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.base import Gate, gate
 from roadworthy.rollout.traffic import RolloutState, Status, Traffic, all_of, encode, running_of, stable_of, traffic
+from roadworthy.store.events import read_events
 from roadworthy.store.metadata import aliases, events, rollouts
 from roadworthy.store.state import State
 
@@ -66,13 +67,16 @@ class Controller:
     def look(self, deployment: str, at: float) -> RolloutState:
         """Ask every gate about what is known at `at`, and take the step that follows, if any.
 
-        One `fail` rolls back. When all pass and the stage's hours are over, the next stage begins, or the candidate
-        becomes stable. A stage that is not passed within `at_most_hours` is rolled back as inconclusive. Without a
-        running rollout it returns the last one.
+        One `fail` rolls back, and so does a server's word that it cannot load the candidate. When all pass and the
+        stage's hours are over, the next stage begins, or the candidate becomes stable. A stage that is not passed
+        within `at_most_hours` is rolled back as inconclusive. Without a running rollout it returns the last one.
         """
         old = self.status(deployment)
         if old.status != "running" or at < old.stage_since:
             return old
+        unloadable = self._unloadable(old)
+        if unloadable:
+            return self._step(old, replace(old, status="rolled_back", because=unloadable), at, "controller")
         verdicts = self._verdicts(old, at)
         seen = replace(old, verdicts=verdicts, touched=self._touched(old, at))
         return self._step(old, _decide(seen, at), at, "controller")
@@ -104,6 +108,13 @@ class Controller:
         control = [r for r in control if r.arm == "stable"]
         candidate = [r for r in candidate if r.arm in ("shadow", "canary")]
         return tuple(_ask(leaf, now, control, candidate) for leaf in self.gates)
+
+    def _unloadable(self, now: RolloutState) -> str:
+        """Why a server could not load the candidate since the rollout began; nothing where none says so."""
+        happened = read_events(self.state.engine, subject=now.deployment)
+        begun = [e.seq for e in happened if e.kind == "rollout" and e.data["rollout"]["id"] == now.id]
+        failed = [e for e in happened if e.kind == "load_failed" and e.data["release"] == now.candidate]
+        return next((str(e.data["error"]) for e in reversed(failed) if e.seq > min(begun)), "")
 
     def _touched(self, now: RolloutState, at: float) -> int:
         arms: tuple[Arm, ...] = ("canary",)
