@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ def blocks() -> list[Block]:
     for page in PAGES:
         whole = (REPO / page).read_text(encoding="utf-8")
         matches = list(BLOCK.finditer(whole))
-        for one, following in zip(matches, [*matches[1:], None], strict=True):
+        for one, following in zip_longest(matches, matches[1:]):
             told = following is not None and following[1] == "text" and not whole[one.end() : following.start()].strip()
             found.append(Block(page, one[1], one[2].strip(), one[3], following[3] if told and following else ""))
     return [block for block in found if block.language in ("bash", "python")]

@@ -65,8 +65,8 @@ def live(root: Path, days: float, seed: int) -> Told:
             f"a server (pid {serving.pid}) runs on {str(spec.state)!r}, which a life begins afresh: stop it first"
         )
     shutil.rmtree(spec.state, ignore_errors=True)
-    with stage(console, "gap report"):
-        gap, page = measure_gap(spec)
+    with stage(console, "gap report") as step:
+        gap, page = measure_gap(spec, say=step)
     console.print(f"  claim {gap.reproductions[0].outcome}; report: {page}" if gap.reproductions else f"  {page}")
     with open_state(spec) as state:
         traffic = Traffic(read(spec, "production"), spec.signature)
@@ -85,9 +85,7 @@ def live(root: Path, days: float, seed: int) -> Told:
 async def _serve_and_replay(
     spec: Spec, state: State, registry: Registry, traffic: Traffic, days: float, seed: int, console: Console
 ) -> tuple[Caretaker, Tally]:
-    caretaker = caretaker_of(
-        spec, state, registry, float(traffic.at[0]), seed, lambda line: console.print(f"  {line}", highlight=False)
-    )
+    caretaker = caretaker_of(spec, state, registry, float(traffic.at[0]), seed, said_on(console))
     async with over_http(spec) as service:
         with Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -237,9 +235,9 @@ def said_on(console: Console) -> Callable[[str], None]:
 
 
 @contextmanager
-def stage(console: Console, name: str) -> Iterator[None]:
-    """Say what goes on while it goes on, and how long it took."""
+def stage(console: Console, name: str) -> Iterator[Callable[[str], None]]:
+    """Say what goes on while it goes on, step by step where it is told, and how long it took."""
     started = time.monotonic()
-    with console.status(name):
-        yield
+    with console.status(name) as status:
+        yield lambda step: status.update(f"{name}: {step}")
     console.print(f"[green]✓[/] {name} ({time.monotonic() - started:.0f} s)")

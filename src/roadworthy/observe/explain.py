@@ -158,7 +158,7 @@ def explanation_text(explanation: Explanation) -> str:
         f"  time        {', '.join(f'{name} {1000 * s:.2f} ms' for name, s in record.seconds.items()) or 'not kept'}",
         *(f"  also asked  {other.arm}: {_pairs(other.outputs) or other.error}" for other in explanation.others),
         f"  inputs, among {explanation.recent} recent predictions:",
-        *(f"    {each.input:<20} {each.value!s:<14} {_place_told(each)}" for each in explanation.places),
+        *(f"    {each.input:<20} {_short(each.value):<14} {_place_told(each)}" for each in explanation.places),
         f"  similar     {_likes_told(explanation)}",
         f"  replay      {_replay_told(explanation.replay)}",
     ]
@@ -173,6 +173,10 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
     )
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _sure(record: Record) -> str:
