@@ -8,6 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import settings
+
+# On a busy machine a slow example is no defect; and what fails for one should fail for all.
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.load_profile("house")
 
 TRAIN = '''
 """Trains the clinic's model."""
