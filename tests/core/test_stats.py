@@ -12,6 +12,7 @@ from sklearn import metrics
 from roadworthy.core.measure import Requirement, judge
 from roadworthy.core.stats import (
     auc,
+    auc_contributions,
     binomial_survival,
     calibration_error,
     chi2_survival,
@@ -186,6 +187,17 @@ def test_a_wider_confidence_is_a_wider_interval():
     labels = rng.random(2000) < p**2
     narrow, wide = (calibration_error(labels, p, confidence=c) for c in (0.9, 0.99))
     assert wide.low < narrow.low <= narrow.value == wide.value <= narrow.high < wide.high
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 300))
+def test_the_contributions_of_the_rows_average_to_the_area(seed, n):
+    rng = np.random.default_rng(seed)
+    labels, scores = rng.random(n) < 0.3, rng.integers(0, 20, n) / 20
+    parts = auc_contributions(labels, scores)
+    if labels.all() or not labels.any():
+        assert np.isnan(parts).all()
+    else:
+        assert parts.mean() == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
 
 
 @given(st.floats(0, 300), st.integers(1, 60))

@@ -94,6 +94,25 @@ def auc(labels: ArrayLike, probabilities: ArrayLike, where: str = "", confidence
     return Measurement("auc", area, m + k, low, high, where=where, conditions=_at(confidence))
 
 
+def auc_contributions(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.float64]:
+    """What each row adds to the AUC (n,): their mean is the AUC, and their spread that of DeLong et al. 1988.
+
+    A positive counts by the share of negatives below it, a negative by the share of positives above it, each by the
+    weight of its class (the influence function of the AUC). NaN throughout where a class has no row.
+    """
+    import numpy as np
+
+    y, p = np.asarray(labels, dtype=bool), np.asarray(probabilities, dtype=np.float64)
+    m, k = int(y.sum()), int((~y).sum())
+    if not m or not k:
+        return np.full(len(y), np.nan)
+    ranks, placed = _midranks(p), np.empty(len(y))
+    placed[y] = (ranks[y] - _midranks(p[y])) / k
+    placed[~y] = 1 - (ranks[~y] - _midranks(p[~y])) / m
+    area = float(placed[y].mean())
+    return np.asarray(area + (placed - area) * len(y) / np.where(y, m, k))
+
+
 def calibration_error(
     labels: ArrayLike, probabilities: ArrayLike, where: str = "", bins: int = 15, confidence: float = 0.95
 ) -> Measurement:

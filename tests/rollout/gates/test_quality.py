@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from roadworthy.core.record import Record
 from roadworthy.core.wire import Arm
@@ -85,6 +86,22 @@ def test_a_gap_inside_the_margin_is_no_reason_to_fail() -> None:
     verdict = Quality(margin=0.2)(*shadow(5000, 0.5))
     assert verdict.evidence[0].low > 0
     assert verdict.decision == "pass"
+
+
+def test_the_ranking_is_judged_by_its_own_loss() -> None:
+    assert Quality(metric="auc", margin=0.05)(*shadow(3000, 0.0)).decision == "pass"
+    control, candidate = shadow(3000, 0.0)
+    chance = np.random.default_rng(0).random(len(candidate))
+    blind = [replace(r, outputs={"probability": float(p)}) for r, p in zip(candidate, chance, strict=True)]
+    verdict = Quality(metric="auc")(control, blind)
+    assert verdict.decision == "fail"
+    assert verdict.evidence[0].name == "auc_difference"
+
+
+def test_a_ranking_waits_for_both_classes() -> None:
+    control, candidate = shadow(600, 0.0)
+    one_class = [[replace(r, label=0.0) for r in arm] for arm in (control, candidate)]
+    assert Quality(metric="auc")(*one_class).decision == "wait"
 
 
 def test_waits_until_the_rows_span_the_least_hours() -> None:

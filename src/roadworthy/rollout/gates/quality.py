@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.record import Record
-from roadworthy.core.stats import log_losses
+from roadworthy.core.stats import auc_contributions, log_losses
 from roadworthy.rollout.arms import merged, pairs
 from roadworthy.rollout.base import gate
 from roadworthy.rollout.sequential import difference_of_split, mean_bounds, spread_in_time
+
+LEAST_OF_A_CLASS = 20
 
 
 @gate("quality")
@@ -23,11 +25,13 @@ from roadworthy.rollout.sequential import difference_of_split, mean_bounds, spre
 class Quality:
     """Fails once the candidate's loss on labelled rows is shown to be over `worse` higher than stable's.
 
-    It passes once the gap is shown to be at most `margin`, which may be wider (what nobody would notice), and then
-    a gap within it is no reason to fail either. Requests
-    that both arms answered (shadow) are compared pair by pair, which needs some hundred labels; the others by the
-    difference of the arms within blocks of time, which needs many thousand. Either may fail or pass the candidate at
-    half of `alpha`, and a fail outweighs a pass. From `least` labels on the chance of ever failing an equally good
+    It passes once the gap is shown to be at most `margin`, which may be wider (what nobody would notice), and then a
+    gap within it is no reason to fail either. `auc` compares the ranking, with 1 - AUC for a loss: it is blind to a
+    shift of the level, which a bad week forgives, and so the sharper eye for a broken input.
+
+    Requests that both arms answered (shadow) are compared pair by pair, which needs some hundred labels; the others by
+    the difference of the arms within blocks of time, which needs many thousand. Either may fail or pass the candidate
+    at half of `alpha`, and a fail outweighs a pass. From `least` labels on the chance of ever failing an equally good
     candidate is at most `alpha`. The rows are those of the whole rollout: what a shadow has shown stays.
 
     Rows that follow each other are not taken for independent: a storm spoils a whole afternoon, and makes many a
@@ -36,7 +40,7 @@ class Quality:
 
     rows_since: ClassVar[Literal["stage", "rollout"]] = "rollout"
 
-    metric: Literal["log_loss", "brier", "error", "absolute", "squared"] = "log_loss"
+    metric: Literal["log_loss", "auc", "brier", "error", "absolute", "squared"] = "log_loss"
     margin: float = 0.01
     worse: float = 0.01
     alpha: float = 0.05
@@ -72,7 +76,7 @@ class Quality:
 
     def _of_pairs(self, both: Sequence[tuple[Record, Record]]) -> Measurement:
         name = f"{self.metric}_difference"
-        if len(both) < self.least or self._too_short([c for _, c in both]):
+        if len(both) < self.least or self._says_little([c for _, c in both]):
             return Measurement(name, math.nan, len(both), where="pairs")
         gaps = self._losses([c for _, c in both]) - self._losses([s for s, _ in both])
         mean, n = float(gaps.mean()), len(gaps)
@@ -81,7 +85,7 @@ class Quality:
 
     def _of_split(self, control: Sequence[Record], candidate: Sequence[Record]) -> Measurement:
         name, n = f"{self.metric}_difference", min(len(control), len(candidate))
-        if n < self.least or self._too_short(candidate):
+        if n < self.least or self._says_little(control) or self._says_little(candidate):
             return Measurement(name, math.nan, n, where="split")
         order, on_candidate = merged(control, candidate)
         losses = np.concatenate([self._losses(control), self._losses(candidate)])[order]
@@ -89,12 +93,17 @@ class Quality:
         low, high = mean_bounds(mean, spread, effective, self.alpha / 2, self.best_at)
         return Measurement(name, mean, n, low, high, where="split", conditions={"confidence": 1 - self.alpha / 2})
 
-    def _too_short(self, rows: Sequence[Record]) -> bool:
-        return rows[-1].at - rows[0].at < 3600 * self.least_hours
+    def _says_little(self, rows: Sequence[Record]) -> bool:
+        """Whether the rows span too short a time, or for a ranking have next to none of one class."""
+        positive = sum(r.label is not None and r.label > 0.5 for r in rows)
+        one_sided = self.metric == "auc" and min(positive, len(rows) - positive) < LEAST_OF_A_CLASS
+        return one_sided or rows[-1].at - rows[0].at < 3600 * self.least_hours
 
     def _losses(self, records: Sequence[Record]) -> NDArray[np.float64]:
         labels = np.array([r.label for r in records], np.float64)
         answers = np.array([r.outputs[self.output] for r in records], np.float64)
+        if self.metric == "auc":
+            return 1 - auc_contributions(labels > 0.5, answers)
         if self.metric == "log_loss":
             return log_losses(labels, answers)
         if self.metric == "error":
