@@ -340,3 +340,24 @@ def test_two_controllers_at_once_take_each_step_once(state: State, releases: tup
 def test_gates_are_made_from_a_plan_with_their_settings() -> None:
     plan = Rollout(gates=("errors", {"latency": {"slower": 1.5}}, "quality:margin=0.02"))
     assert gates_of(plan) == (Errors(), Latency(slower=1.5), Quality(margin=0.02))
+
+
+@dataclass(frozen=True)
+class SaysInTurn:
+    """A gate that says one thing after the other."""
+
+    words: list[str]
+    rows_since: ClassVar[Literal["stage", "rollout"]] = "rollout"
+
+    def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict:
+        return Verdict(self.words.pop(0), "as told")
+
+
+def test_what_a_gate_over_the_whole_rollout_has_shown_stays_until_it_says_the_opposite(
+    state: State, registry: Registry, releases: tuple[str, str]
+) -> None:
+    control = controller(state, SaysInTurn(["wait", "pass", "wait", "fail"]))
+    control.start("flights", releases[1], PLAN, T0, "anna")
+    said = [control.look("flights", T0 + k * HOUR / 4).verdicts[0].decision for k in range(1, 4)]
+    assert said == ["wait", "pass", "pass"]
+    assert control.look("flights", T0 + HOUR).status == "rolled_back"

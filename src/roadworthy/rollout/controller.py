@@ -107,7 +107,9 @@ class Controller:
         candidate = self._rows(now.candidate, now.started_at, at)
         control = [r for r in control if r.arm == "stable"]
         candidate = [r for r in candidate if r.arm in ("shadow", "canary")]
-        return tuple(_ask(leaf, now, control, candidate) for leaf in self.gates)
+        found = [_ask(leaf, now, control, candidate) for leaf in self.gates]
+        before = now.verdicts if len(now.verdicts) == len(found) else (None,) * len(found)
+        return tuple(_lasting(leaf, was, new) for leaf, was, new in zip(self.gates, before, found, strict=True))
 
     def _unloadable(self, now: RolloutState) -> str:
         """Why a server could not load the candidate since the rollout began; nothing where none says so."""
@@ -175,6 +177,16 @@ def _ask(leaf: Gate, now: RolloutState, control: Sequence[Record], candidate: Se
     # JSON has no NaN, and what was not measured says nothing that `because` does not.
     measured = tuple(m for m in found.evidence if math.isfinite(m.value))
     return replace(found, of=getattr(leaf, "catalog_name", type(leaf).__name__), evidence=measured)
+
+
+def _lasting(leaf: Gate, was: Verdict | None, new: Verdict) -> Verdict:
+    """What a gate over the whole rollout has shown stays shown, unless it now says the opposite.
+
+    Its interval holds at all times together, so a bound that was reached once is reached; otherwise a few late labels
+    of a shadow that is over could hold up a canary that adds no pairs.
+    """
+    whole = getattr(leaf, "rows_since", "stage") == "rollout"
+    return was if whole and was is not None and was.decision == "pass" and new.decision == "wait" else new
 
 
 def _decide(now: RolloutState, at: float) -> RolloutState:
