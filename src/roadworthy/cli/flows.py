@@ -19,7 +19,7 @@ from roadworthy.core.measure import Claim
 from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Handler
-from roadworthy.learn.retrain import candidate, retrain, written
+from roadworthy.learn.retrain import candidate, train, written
 
 if TYPE_CHECKING:
     from roadworthy.evaluate.gap import Effort
@@ -180,13 +180,9 @@ def release_model(spec: Spec, registry: Registry, at: float, by: str, why: str) 
 
 def train_candidate(spec: Spec, registry: Registry, known: Sample, at: float, seed: int, by: str) -> Release:
     """Train on `known` with the project's own `train`, and keep the result as a release."""
-    if not spec.model.train:
-        raise SpecError(
-            f"{spec.root / 'roadworthy.yaml'} names no `model.train` (`file.py:function`), which this needs"
-        )
     parent = registry.alias(spec.application.name, "stable") or ""
     folder = (spec.state / "work").resolve()
-    trained = retrain(load(spec.model.train, spec.root), known, folder, seed)
+    trained = train(spec, known, folder, seed)
     release, files = candidate(trained, spec, known.digest, parent, at, by)
     whole, files = with_code(release, files, spec.root)
     return registry.add(whole, files)
@@ -194,11 +190,9 @@ def train_candidate(spec: Spec, registry: Registry, known: Sample, at: float, se
 
 def controller_of(spec: Spec, state: State, registry: Registry) -> Controller:
     """The rollout controller with the project's gates."""
-    from roadworthy.rollout.base import gate
-    from roadworthy.rollout.controller import Controller
+    from roadworthy.rollout.controller import Controller, gates_of
 
-    gates = [gate.make(plan, spec.root) for plan in spec.rollout.gates]
-    return Controller(state, registry, gates)
+    return Controller(state, registry, gates_of(spec.rollout, spec.root))
 
 
 def explained(spec: Spec, state: State, id: str) -> Explanation:

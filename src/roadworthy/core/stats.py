@@ -78,13 +78,11 @@ def auc(labels: ArrayLike, probabilities: ArrayLike, where: str = "", confidence
     import numpy as np
 
     y, p = np.asarray(labels, dtype=bool), np.asarray(probabilities, dtype=np.float64)
-    positive, negative = p[y], p[~y]
-    m, k = len(positive), len(negative)
+    m, k = int(y.sum()), int((~y).sum())
     if m < 2 or k < 2:
         return nothing("auc", where=where)
-    ranks_all = _midranks(np.concatenate([positive, negative]))
-    above = (ranks_all[:m] - _midranks(positive)) / k
-    below = 1 - (ranks_all[m:] - _midranks(negative)) / m
+    placed = _placements(y, p)
+    above, below = placed[y], placed[~y]
     area = float(above.mean())
     half = z_of(confidence) * math.sqrt(float(above.var(ddof=1)) / m + float(below.var(ddof=1)) / k)
     if half == 0.0:
@@ -106,9 +104,7 @@ def auc_contributions(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np
     m, k = int(y.sum()), int((~y).sum())
     if not m or not k:
         return np.full(len(y), np.nan)
-    ranks, placed = _midranks(p), np.empty(len(y))
-    placed[y] = (ranks[y] - _midranks(p[y])) / k
-    placed[~y] = 1 - (ranks[~y] - _midranks(p[~y])) / m
+    placed = _placements(y, p)
     area = float(placed[y].mean())
     return np.asarray(area + (placed - area) * len(y) / np.where(y, m, k))
 
@@ -202,6 +198,16 @@ def binomial_survival(hits: int, n: int, share: float) -> float:
     start = n * math.log1p(-share) + math.lgamma(n + 1)
     terms = (start + k * log_odds - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(hits, n + 1))
     return min(1.0, sum(math.exp(term) for term in terms))
+
+
+def _placements(y: NDArray[np.bool_], p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each row the share of the other class that it is ranked right against, ties counting half."""
+    import numpy as np
+
+    ranks, placed = _midranks(p), np.empty(len(y))
+    placed[y] = (ranks[y] - _midranks(p[y])) / (~y).sum()
+    placed[~y] = 1 - (ranks[~y] - _midranks(p[~y])) / y.sum()
+    return placed
 
 
 def _midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

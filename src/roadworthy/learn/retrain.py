@@ -45,10 +45,10 @@ def due(last_trained_at: float | None, now: float, retrain: Retrain, alarms: Col
 def train(spec: Spec, sample: Sample, folder: Path, seed: int) -> Trained:
     """Run the `train` of a project file (`model: train: file.py:function`). Raises SpecError where it names none."""
     if not spec.model.train:
-        raise SpecError("the project cannot be trained again: name a function in `model: train: train.py:train`")
+        raise SpecError("the project file names no `model.train`: name a function, such as train.py:train")
     function: Train = load(spec.model.train, spec.root)
     if not callable(function):
-        raise SpecError(f"`model: train: {spec.model.train}` is not a function, but {function!r}")
+        raise SpecError(f"`model.train: {spec.model.train}` is not a function, but {function!r}")
     return retrain(function, sample, folder, seed)
 
 

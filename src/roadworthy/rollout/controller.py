@@ -113,10 +113,13 @@ class Controller:
 
     def _unloadable(self, now: RolloutState) -> str:
         """Why a server could not load the candidate since the rollout began; nothing where none says so."""
-        happened = read_events(self.state.engine, subject=now.deployment)
-        begun = [e.seq for e in happened if e.kind == "rollout" and e.data["rollout"]["id"] == now.id]
-        failed = [e for e in happened if e.kind == "load_failed" and e.data["release"] == now.candidate]
-        return next((str(e.data["error"]) for e in reversed(failed) if e.seq > min(begun)), "")
+        told = read_events(self.state.engine, "load_failed", now.deployment)
+        failed = [e for e in told if e.data["release"] == now.candidate]
+        if not failed:
+            return ""
+        rollouts_told = read_events(self.state.engine, "rollout", now.deployment)
+        begun = min(e.seq for e in rollouts_told if e.data["rollout"]["id"] == now.id)
+        return str(failed[-1].data["error"]) if failed[-1].seq > begun else ""
 
     def _touched(self, now: RolloutState, at: float) -> int:
         arms: tuple[Arm, ...] = ("canary",)
