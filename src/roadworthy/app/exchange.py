@@ -13,7 +13,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from roadworthy.core.errors import Overloaded, RoadworthyError
+from roadworthy.core.errors import RoadworthyError
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ def error_reply(error: BaseException) -> Reply:
     if isinstance(error, RoadworthyError):
         if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("a request failed: %s", error)
-        wait = ((b"retry-after", b"%d" % max(1, round(error.retry_after))),) if isinstance(error, Overloaded) else ()
+        after = error.retry_after
+        wait = () if after is None else ((b"retry-after", b"%d" % max(1, round(after))),)
         return Reply(error.status, orjson.dumps({"error": str(error)}), headers=wait)
     if isinstance(error, asyncio.CancelledError):
         return Reply(503, b'{"error":"the server stopped before it could answer; send the request again"}')

@@ -14,6 +14,7 @@ class RoadworthyError(Exception):
 
     status = 500
     exit_code = 2
+    retry_after: float | None = None  # seconds after which it is worth while to ask again
 
 
 class SpecError(RoadworthyError):
@@ -46,14 +47,32 @@ class Taken(RoadworthyError):
     status = 409
 
 
+class Denied(RoadworthyError):
+    """Who asks is unknown, or may not ask for this."""
+
+    status = 401
+
+
 class Overloaded(RoadworthyError):
-    """The queue is full; the client may try again after `retry_after` seconds."""
+    """The server cannot take this now; the client may try again after `retry_after` seconds."""
 
     status = 503
 
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class TooMany(Overloaded):
+    """One caller, or one class of callers, has used up its share; others are still served."""
+
+    status = 429
+
+
+class Late(Overloaded, TimeoutError):
+    """The answer would come, or came, after the deadline of whoever asked."""
+
+    status = 504
 
 
 class MissingExtra(RoadworthyError, ImportError):

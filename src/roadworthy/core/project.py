@@ -39,6 +39,8 @@ UNITS: Mapping[str, str] = {
 # Which catalog names the plans under a key of the file.
 KINDS: Mapping[str, str] = {
     "engine": "engine",
+    "fallback": "fallback",
+    "jobs": "queue",
     "preprocessing": "wrapper",
     "wrappers": "wrapper",
     "gates": "gate",

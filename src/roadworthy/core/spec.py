@@ -143,13 +143,35 @@ class Retrain(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
 
 class Serving(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How the server runs; `durability` is what an acknowledged prediction survives: `process` death, `power` loss."""
+    """How the server runs; `durability` is what an acknowledged prediction survives: `process` death, `power` loss.
+
+    `place` is where the model runs ("auto" measures and chooses). A batch holds at most `most_rows`, rather a number in
+    `preferred_rows`, and waits up to `most_delay_seconds` for company where that pays. `timeout_seconds` is the
+    deadline of a request that brings none. A model that is not asked for `idle_seconds` is unloaded (0: never), one
+    that does not return for `hang_seconds` is given up and loaded again. `fallback` lists plans of what answers when
+    the model cannot. `control` "explicit" lets clients of the public listener load and unload. `jobs` is the plan of
+    the queue of asynchronous requests, `webhooks` lists the beginnings of URLs that may be told of their end.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     most_rows: int = 256
     queue: int = 4096
     durability: Literal["process", "power"] = "power"
+    place: Literal["auto", "loop", "thread", "fronts"] = "auto"
+    fronts: int = 2
+    preferred_rows: tuple[int, ...] = ()
+    most_delay_seconds: float = 0.005
+    alike: str = ""
+    timeout_seconds: float = 30.0
+    idle_seconds: float = 0.0
+    hang_seconds: float = 60.0
+    fallback: tuple[Any, ...] = ()
+    control: Literal["none", "explicit"] = "none"
+    jobs: Any = "sqlite"
+    webhooks: tuple[str, ...] = ()
+    tls_certificate: str = ""
+    tls_key: str = ""
 
 
 class Cost(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -18,6 +18,10 @@ Datatype = Literal[
 ]
 
 
+# 1 is served first and shed last, 3 is served last and shed first.
+Priority = Literal[1, 2, 3]
+
+
 class Tensor(Struct, frozen=True):
     """A named array, as Open Inference V2 has it: `shape[0]` counts rows, `data` is flat and row-major.
 
@@ -51,6 +55,7 @@ class Request(Struct, frozen=True):
     parameters: Mapping[str, Any] = field(default_factory=dict)
     deadline: float | None = None
     shadow: bool = False
+    priority: Priority = 2
 
     @property
     def n(self) -> int:

@@ -68,6 +68,10 @@ def retrain(function: Train, sample: Sample, folder: Path, seed: int) -> Trained
     return msgspec.structs.replace(trained, file=file)
 
 
+# Where and how a server listens decides no answer, and must not change the digest.
+_OF_THE_PROCESS = frozenset({"host", "port", "control", "jobs", "webhooks", "tls_certificate", "tls_key"})
+
+
 def candidate(
     trained: Trained, spec: Spec, data_digest: str, parent: str, made_at: float, made_by: str
 ) -> tuple[Release, Mapping[str, Path]]:
@@ -84,8 +88,7 @@ def candidate(
         preprocessing=spec.model.preprocessing,
         wrappers=spec.model.wrappers if trained.wrappers is None else trained.wrappers,
         data={"train": data_digest},
-        # Where a server listens decides no answer, and must not change the digest.
-        serving={name: value for name, value in serving.items() if name not in ("host", "port")},
+        serving={name: value for name, value in serving.items() if name not in _OF_THE_PROCESS},
         parent=parent,
         made_by=made_by,
         made_at=made_at,
