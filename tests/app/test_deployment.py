@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from roadworthy.app.deployment import Deployment
-from roadworthy.core.errors import Missing, Overloaded
+from roadworthy.core.errors import Late, Missing, Overloaded
 from roadworthy.core.spec import Rollout, Stage
-from roadworthy.core.wire import Request, Tensor
+from roadworthy.core.wire import Request, Response, Tensor
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.controller import Controller
 from roadworthy.store.events import read_events
@@ -164,3 +165,113 @@ def test_a_stable_release_that_cannot_be_loaded_leaves_the_one_before_answering(
         return deployment.problem
 
     assert follow(state, spec, story) == ""
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def test_a_model_that_nobody_asks_for_is_unloaded_and_comes_back_with_the_next_request(state, spec, made):
+    stable = made("0.25")
+    Registry(state).point("toy", "stable", stable, 1.0, "test", "first")
+
+    async def story(deployment):
+        deployment.spec = replace(spec, serving=replace(spec.serving, idle_seconds=60.0))
+        deployment.clock = clock = Clock()
+        await deployment.sync()
+        await deployment.rest()
+        clock.at = 59.0
+        await deployment(ask("keeps it awake"))
+        await deployment.rest()
+        clock.at = 118.0
+        await deployment.rest()
+        assert deployment.status().loaded == [stable]
+        clock.at = 119.0
+        await deployment.rest()
+        assert deployment.status().loaded == []
+        assert deployment.rests
+        assert deployment.ready
+        assert deployment.versions == (stable,)
+        assert not await deployment.sync()
+        assert await answers(deployment, 20) == {("stable", 0.25)}
+        assert not deployment.rests
+        await deployment.rest()
+        clock.at = 300.0
+        await deployment.rest()
+        return await deployment.version(stable[:8])(ask("by its version"))
+
+    assert follow(state, spec, story).release == stable
+    assert state.records.count() == 22
+
+
+def test_whoever_cannot_wait_for_the_load_is_told_so_at_the_deadline(state, spec, made, tmp_path):
+    stable = made("0.25")
+    Registry(state).point("toy", "stable", stable, 1.0, "test", "first")
+
+    async def story(deployment):
+        deployment.spec = replace(spec, serving=replace(spec.serving, idle_seconds=1.0))
+        deployment.clock = clock = Clock()
+        await deployment.sync()
+        for clock.at in (0.0, 2.0):
+            await deployment.rest()
+        async with deployment._changing:  # somebody else is loading, and takes long
+            with pytest.raises(Late, match="still being loaded at the deadline"):
+                await deployment(replace(ask("hurried"), deadline=clock.at + 0.01))
+        assert await answers(deployment, 1) == {("stable", 0.25)}
+
+    follow(state, spec, story)
+
+
+def test_an_unloaded_model_answers_nobody_until_it_is_loaded(state, spec, made):
+    stable = made("0.25")
+    Registry(state).point("toy", "stable", stable, 1.0, "test", "first")
+
+    async def story(deployment):
+        await deployment.sync()
+        await deployment.unload()
+        assert not deployment.ready
+        assert not await deployment.sync(again=True)
+        with pytest.raises(Overloaded, match="'toy' was unloaded"):
+            deployment(ask("r"))
+        await deployment.load()
+        return await answers(deployment, 1)
+
+    assert follow(state, spec, story) == {("stable", 0.25)}
+
+
+def test_a_stream_keeps_its_model_until_it_ends(state, spec, made, tmp_path):
+    stable, other = made("0.25"), made("0.75")
+    Registry(state).point("toy", "stable", stable, 1.0, "test", "first")
+
+    async def pieces():
+        for k in range(2):
+            yield Tensor("token", "INT64", (1,), [k])
+
+    async def story(deployment):
+        await deployment.sync()
+        stack = deployment._stack
+
+        async def streams(request):
+            return Response(request.id, pieces())
+
+        response = await deployment._through(stack, streams, ask("s"))
+        assert [piece.data async for piece in one(response.outputs)] == [[0]]
+        Registry(state).point("toy", "stable", other, 2.0, "test", "second")
+        await deployment.sync()
+        assert deployment.untidy
+        assert [piece.data async for piece in response.outputs] == [[1]]
+        await deployment.sync()
+        assert not deployment.untidy
+
+    follow(state, spec, story)
+
+
+async def one(stream):
+    """The first piece, without ending the stream."""
+    yield await anext(stream)

@@ -3,50 +3,95 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from roadworthy.app.deployment import Deployment, status_json
 from roadworthy.app.edge import read_body
-from roadworthy.app.exchange import Call, Refused, Reply, json_reply
-from roadworthy.app.routes import Routes
+from roadworthy.app.exchange import Refused, error_reply
+from roadworthy.core.errors import Missing, RoadworthyError, nearest
 from roadworthy.core.record import Label
 
 _LABELS = msgspec.json.Decoder(list[Label])
 
 
 class Admin:
-    """GET /status, POST /sync, POST /labels."""
+    """GET /status and /metrics; POST /sync, /labels, /load and /unload. `app` is the ASGI application."""
 
-    def __init__(self, deployment: Deployment) -> None:
-        self._deployment = deployment
+    def __init__(self, deployment: Deployment, metrics: CollectorRegistry) -> None:
+        self._deployment, self._metrics = deployment, metrics
+        routes = [
+            Route("/status", self.status),
+            Route("/metrics", self.metrics),
+            Route("/sync", _from_no_page(self.sync), methods=["POST"]),
+            Route("/labels", _from_no_page(self.label), methods=["POST"]),
+            Route("/load", _from_no_page(self.load), methods=["POST"]),
+            Route("/unload", _from_no_page(self.unload), methods=["POST"]),
+        ]
+        self._paths = [route.path for route in routes]
+        told: dict[Any, Any] = {HTTPException: self._unrouted, RoadworthyError: _refuse, Exception: _refuse}
+        self.app = Starlette(routes=routes, exception_handlers=told)
 
-    def add_to(self, routes: Routes) -> None:
-        """All of them; none is on the public listener."""
-        routes.add("GET", "/status", self.status)
-        routes.add("POST", "/sync", self.sync)
-        routes.add("POST", "/labels", self.label)
-
-    async def status(self, call: Call) -> Reply:
+    async def status(self, request: Request) -> Response:
         """What the deployment does, and how many records there are."""
         counts = await asyncio.to_thread(self._deployment.state.records.counts)
-        return json_reply(status_json(self._deployment.status(), counts))
+        return _json(status_json(self._deployment.status(), counts))
 
-    async def sync(self, call: Call) -> Reply:
+    async def metrics(self, request: Request) -> Response:
+        """Everything that is counted, as Prometheus reads it."""
+        return Response(generate_latest(self._metrics), media_type=CONTENT_TYPE_LATEST)
+
+    async def sync(self, request: Request) -> Response:
         """Apply the store's traffic now and let the shadow finish; answers when that is done."""
-        _see_no_page(call)
         await self._deployment.sync(again=True)
         await self._deployment.drain()
-        return json_reply(self._deployment.status())
+        return _json(self._deployment.status())
 
-    async def label(self, call: Call) -> Reply:
+    async def label(self, request: Request) -> Response:
         """Join labels to their records; those of unknown ids are kept aside and told."""
-        _see_no_page(call)
-        labels = read_body(_LABELS, call.body)
-        return json_reply(await asyncio.to_thread(self._deployment.state.records.write_labels, labels))
+        labels = read_body(_LABELS, await request.body())
+        return _json(await asyncio.to_thread(self._deployment.state.records.write_labels, labels))
+
+    async def load(self, request: Request) -> Response:
+        """Load the models, after an unload or while they rest."""
+        await self._deployment.load()
+        return _json(self._deployment.status())
+
+    async def unload(self, request: Request) -> Response:
+        """Let the models go; nobody is answered until they are loaded again."""
+        await self._deployment.unload()
+        return _json(self._deployment.status())
+
+    async def _unrouted(self, request: Request, wrong: Exception) -> Response:
+        path, status = request.url.path, wrong.status_code if isinstance(wrong, HTTPException) else 500
+        if status == 405:
+            return await _refuse(request, Refused(405, f"{path!r} does not take {request.method}"))
+        return await _refuse(request, Missing(f"no path {path!r} here{nearest(path, self._paths)}"))
 
 
-def _see_no_page(call: Call) -> None:
+def _from_no_page(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     # Loopback keeps other machines out, but any web page that the operator has open could post here.
-    if b"origin" in call.headers:
-        raise Refused(403, "the admin listener takes nothing from web pages; call it from the command line")
+    async def see(request: Request) -> Response:
+        if "origin" in request.headers:
+            raise Refused(403, "the admin listener takes nothing from web pages; call it from the command line")
+        return await answer(request)
+
+    return see
+
+
+async def _refuse(request: Request, wrong: Exception) -> Response:
+    reply = error_reply(wrong)
+    headers = {name.decode(): value.decode() for name, value in reply.headers}
+    return Response(reply.body, reply.status, headers, reply.content_type.decode())
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -1,7 +1,8 @@
 """The live handler stack of one deployment: it follows the traffic that the store says, release by release.
 
 It decides nothing. A change is built aside and put in place in one step; requests under way end on the stack on which
-they began, and a model is closed when no stack holds it any more.
+they began, and a model is closed when no stack holds it any more. A model that nobody asks for a while is let go, and
+loaded again by whoever asks next.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from roadworthy.core.errors import Missing, Overloaded
+from roadworthy.core.errors import Late, Missing, Overloaded, RoadworthyError
 from roadworthy.core.spec import Signature, Spec
-from roadworthy.core.wire import Arm, Handler, Request, Response
+from roadworthy.core.wire import Arm, Handler, Request, Response, Tensor
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.shadow import Shadow
 from roadworthy.rollout.traffic import Traffic, traffic
@@ -36,10 +38,15 @@ LEAST_DIGITS = 6
 
 
 class Status(Struct):
-    """What a deployment is doing. `problem` says why it does not do what the store asks."""
+    """What a deployment is doing. `problem` says why it does not do what the store asks.
+
+    `rests`: no model is loaded because nobody asked; `unloaded`: because an operator or a client said so.
+    """
 
     deployment: str
     ready: bool
+    rests: bool
+    unloaded: bool
     traffic: Traffic | None
     problem: str
     loaded: list[str]
@@ -56,6 +63,7 @@ class _Stack:
     uses: tuple[str, ...]
     shadow: Shadow | None = None
     in_flight: int = 0
+    asked: int = 0
 
     @property
     def idle(self) -> bool:
@@ -66,7 +74,7 @@ class _Stack:
 class Deployment:
     """A Handler that answers as the store's traffic says. `sync` must have succeeded once before it is asked.
 
-    `now` dates events (Unix seconds).
+    `now` dates events (Unix seconds); `clock` counts the seconds without a request.
     """
 
     state: State
@@ -74,18 +82,27 @@ class Deployment:
     spec: Spec
     name: str
     now: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
     draining: bool = False
     problem: str = ""
+    unloaded: bool = False
     _stack: _Stack | None = None
+    _rested: _Stack | None = None
+    _waking: asyncio.Future[None] | None = None
+    _quiet: tuple[int, float] = (-1, 0.0)
     _retired: list[_Stack] = field(default_factory=list)
     _loaded: dict[str, Assembled] = field(default_factory=dict)
     _refused: Traffic | None = None
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __call__(self, request: Request) -> Awaitable[Response]:
-        """The answer of whichever release the traffic chooses. Raises Overloaded while no release is loaded."""
-        stack = self._current()
-        return self._through(stack, stack.handler, request)
+        """The answer of whichever release the traffic chooses. Raises Overloaded while no release can be loaded."""
+        stack = self._stack
+        if stack is not None:
+            return self._through(stack, stack.handler, request)
+        if self._rested is None:
+            raise self._nothing_loaded()
+        return self._woken("", request)
 
     @property
     def signature(self) -> Signature:
@@ -95,7 +112,12 @@ class Deployment:
     @property
     def ready(self) -> bool:
         """May new callers be sent here?"""
-        return self._stack is not None and not self.draining
+        return (self._stack is not None or self.rests) and not self.draining
+
+    @property
+    def rests(self) -> bool:
+        """Is the model away because nobody asked for it? Whoever asks next has it loaded."""
+        return self._rested is not None
 
     @property
     def untidy(self) -> bool:
@@ -105,14 +127,17 @@ class Deployment:
     @property
     def versions(self) -> tuple[str, ...]:
         """The digests of the releases that may answer, the stable one first."""
-        return tuple(self._stack.arms) if self._stack else ()
+        stack = self._stack or self._rested
+        return tuple(stack.arms) if stack else ()
 
     def version(self, release: str) -> Handler:
         """The Handler of one release alone, by its digest or the beginning of it. Raises Missing."""
-        stack = self._current()
+        stack = self._stack or self._rested
+        if stack is None:
+            raise self._nothing_loaded()
         for digest, handler in stack.arms.items():
             if digest.startswith(release) and len(release) >= LEAST_DIGITS:
-                return partial(self._through, stack, handler)
+                return partial(self._woken, digest) if stack is self._rested else partial(self._through, stack, handler)
         known = ", ".join(digest[:12] for digest in stack.arms)
         raise Missing(f"no version {release!r} of {self.name!r} answers now (known: {known})")
 
@@ -125,11 +150,38 @@ class Deployment:
         async with self._changing:
             wanted = await asyncio.to_thread(traffic, self.state, self.name)
             await self._tidy()
-            if not self._to_do(wanted, again):
+            if self.unloaded or not self._to_do(wanted, again):
                 return False
             await self._change(wanted)
             await self._tidy()
             return True
+
+    async def load(self) -> None:
+        """Load what the store says, after an `unload` or while the model rests. Raises what loading raises."""
+        self.unloaded = False
+        await self.sync(again=True)
+
+    async def unload(self) -> None:
+        """Let the models go once they have answered what they were asked; nobody is answered until a `load`."""
+        async with self._changing:
+            self.unloaded = True
+            self._let_go()
+            self._rested = None
+            await self._tidy()
+
+    async def rest(self) -> None:
+        """Let a model go that nobody has asked for `idle_seconds`. To be called again and again."""
+        stack, most = self._stack, self.spec.serving.idle_seconds
+        if not most or stack is None:
+            return
+        asked, since = self._quiet
+        if stack.asked != asked or not stack.idle:
+            self._quiet = (stack.asked, self.clock())
+        elif self.clock() - since >= most:
+            log.info("nobody asked %r for %g s: its model is unloaded", self.name, most)
+            async with self._changing:
+                self._rested = self._let_go()
+                await self._tidy()
 
     async def drain(self) -> None:
         """Wait until shadows have answered what they were shown."""
@@ -150,21 +202,56 @@ class Deployment:
         shadow = stack.shadow if stack else None
         counts = {n: getattr(shadow, n) for n in ("in_flight", "dropped", "failed")} if shadow else {}
         doing = stack.traffic if stack else None
-        return Status(self.name, self.ready, doing, self.problem, sorted(self._loaded), counts)
+        return Status(
+            self.name, self.ready, self.rests, self.unloaded, doing, self.problem, sorted(self._loaded), counts
+        )
 
     async def _through(self, stack: _Stack, handler: Handler, request: Request) -> Response:
+        stack.asked += 1
         stack.in_flight += 1
         try:
-            return await handler(request)
+            response = await handler(request)
         finally:
             stack.in_flight -= 1
+        outputs = response.outputs
+        if type(outputs) is dict or isinstance(outputs, Mapping):
+            return response
+        return replace(response, outputs=_held(stack, outputs))
 
-    def _current(self) -> _Stack:
+    async def _woken(self, release: str, request: Request) -> Response:
+        """The answer after the model was loaded for it; many that ask meanwhile wait for one load."""
+        if self._rested is not None:
+            self._waking = self._waking or asyncio.ensure_future(self._wake())
+            await _until(self._waking, request.deadline, self.clock)
         if self._stack is None:
-            raise Overloaded(f"{self.name!r} has no release loaded; ask again when /v2/health/ready answers 200")
-        return self._stack
+            raise self._nothing_loaded()
+        return await (self.version(release) if release else self)(request)
+
+    async def _wake(self) -> None:
+        """A load for whoever asked. A failure leaves the model at rest, and the next who asks tries again."""
+        try:
+            await self.sync(again=True)
+        except Exception as wrong:
+            self.problem = f"the model cannot be loaded: {type(wrong).__name__}: {wrong}"
+            log.exception("%r could not be woken", self.name)
+        finally:
+            self._waking = None
+
+    def _nothing_loaded(self) -> RoadworthyError:
+        if self.unloaded:
+            return Overloaded(f"{self.name!r} was unloaded; ask again when somebody has loaded it", 30.0)
+        why = f" ({self.problem})" if self.problem else ""
+        return Overloaded(f"{self.name!r} has no release loaded{why}; ask again when /v2/health/ready answers 200")
+
+    def _let_go(self) -> _Stack | None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            self._retired.append(stack)
+        return stack
 
     def _to_do(self, wanted: Traffic, again: bool) -> bool:
+        if self._rested is not None and self._rested.traffic == wanted and not again:
+            return False
         if self._stack is None or self._stack.traffic != wanted:
             return again or wanted != self._refused
         if self._refused is not None:  # what could not be loaded is no longer wanted
@@ -182,9 +269,8 @@ class Deployment:
             await self._trouble("stable", wanted.stable, wrong)
             return
         stack = self._stack_of(wanted, stable, await self._candidate(wanted))
-        if self._stack is not None:
-            self._retired.append(self._stack)
-        self._stack, self._refused = stack, None
+        self._let_go()
+        self._stack, self._rested, self._refused = stack, None, None
 
     async def _candidate(self, wanted: Traffic) -> Assembled | None:
         if wanted.candidate is None or wanted.mode == "stable":
@@ -238,6 +324,37 @@ class Deployment:
         used = {digest for stack in stacks for digest in stack.uses}
         for digest in [digest for digest in self._loaded if digest not in used]:
             await self._loaded.pop(digest).close()
+
+
+async def _held(stack: _Stack, tensors: AsyncIterator[Tensor]) -> AsyncIterator[Tensor]:
+    """A stream that holds its stack, and so its model, until it ends."""
+    stack.in_flight += 1
+    try:
+        async for tensor in tensors:
+            yield tensor
+    finally:
+        stack.in_flight -= 1
+
+
+async def _until(done: asyncio.Future[None], deadline: float | None, clock: Callable[[], float]) -> None:
+    """Wait for it as long as whoever asked will. Raises Late."""
+    waits = asyncio.get_running_loop().create_future()
+
+    def give_up() -> None:
+        if not waits.done():
+            waits.set_exception(Late("the model was still being loaded at the deadline; ask again", 1.0))
+
+    def over(_: object) -> None:
+        if not waits.done():
+            waits.set_result(None)
+
+    timer = None if deadline is None else waits.get_loop().call_later(max(0.0, deadline - clock()), give_up)
+    done.add_done_callback(over)
+    try:
+        await waits
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def status_json(status: Status, counts: Mapping[tuple[str, Arm], int]) -> Any:

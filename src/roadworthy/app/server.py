@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 from msgspec import Struct
+from prometheus_client import CollectorRegistry
 
 from roadworthy.app.admin import Admin
 from roadworthy.app.changes import Changes
@@ -22,6 +23,7 @@ from roadworthy.app.connection import Limits
 from roadworthy.app.deployment import Deployment, log
 from roadworthy.app.edge import Clock, Edge
 from roadworthy.app.http import Server
+from roadworthy.app.listener import Listener
 from roadworthy.app.openinference import OpenInference
 from roadworthy.app.plain import Plain
 from roadworthy.app.routes import Routes
@@ -105,24 +107,24 @@ def read_address(state_dir: Path) -> Address | None:
     return address
 
 
-def _servers(deployment: Deployment, clock: Clock, limits: Limits | None) -> tuple[Server, Server]:
+def _servers(deployment: Deployment, clock: Clock, limits: Limits | None) -> tuple[Server, Listener]:
     """The public listener with both protocols, and the operator's."""
-    public, private = Routes(), Routes()
+    public = Routes()
     edge = Edge(deployment.signature, clock, deployment.now)
     OpenInference(deployment, edge).add_to(public)
     Plain(deployment, edge).add_to(public)
-    Admin(deployment).add_to(private)
-    return Server(public, limits, deployment.now), Server(private, limits, deployment.now)
+    admin = Admin(deployment, CollectorRegistry())
+    return Server(public, limits, deployment.now), Listener(admin.app)
 
 
-async def _listen(server: Server, host: str, port: int) -> int:
+async def _listen(server: Server | Listener, host: str, port: int) -> int:
     try:
         return await server.listen(host, port)
     except OSError as taken:
         raise Taken(f"cannot listen on {host}:{port}: {taken}; choose another port, or 0 for any") from taken
 
 
-async def _finish(deployment: Deployment, front: Server, back: Server, grace_seconds: float) -> None:
+async def _finish(deployment: Deployment, front: Server, back: Listener, grace_seconds: float) -> None:
     """Answer what has arrived, then let the shadows and the models end."""
     await front.close(grace_seconds)
     await back.close(1.0)
@@ -138,6 +140,7 @@ async def _follow(deployment: Deployment, stop: asyncio.Event) -> None:
             try:
                 if changes.seen() or deployment.untidy:
                     await deployment.sync()
+                await deployment.rest()
             except Exception:
                 # The store may be away for a while; what is loaded goes on answering.
                 log.exception("cannot read the traffic of %r", deployment.name)
