@@ -54,7 +54,10 @@ class Signature(Struct, frozen=True, omit_defaults=True):
 
 
 class Application(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What the model is for, who answers for it, what goes in and what is required of it."""
+    """What the model is for, who answers for it, what goes in and what is required of it.
+
+    A multiclass `output` has one number for each of `classes`, a generated one is text, any other one is a number.
+    """
 
     name: str
     task: Task
@@ -62,6 +65,7 @@ class Application(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     owner: str = ""
     meaning: str = ""
     output: str = "probability"
+    classes: tuple[str, ...] = ()
     requirements: tuple[Requirement, ...] = ()
 
 
@@ -211,7 +215,9 @@ class Spec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     @property
     def signature(self) -> Signature:
         """The application's inputs, and its one output."""
-        return Signature(self.application.inputs, {self.application.output: Field()})
+        asked = self.application
+        kind: Kind = "text" if asked.task == "generation" else "number"
+        return Signature(asked.inputs, {asked.output: Field(kind, width=max(1, len(asked.classes)))})
 
     @property
     def state(self) -> Path:
