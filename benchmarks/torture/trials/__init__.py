@@ -1,0 +1,1 @@
+"""One trial a file: `run(given)` measures, `WANTED` says what must hold."""
