@@ -30,10 +30,11 @@ format: .venv-dev/installed
 	.venv-dev/bin/ruff check --fix .
 	.venv-dev/bin/ruff format .
 
-bench: bench-flights bench-gates bench-record bench-http-core bench-serving-core  ## every benchmark
+bench: bench-flights bench-gates bench-record bench-http-core bench-serving-core bench-serving  ## every benchmark
 
+# A benchmark is a file or a folder; what else it needs (bench-serving: other servers) it installs into .bench/.
 bench-%: .venv-demo/installed  ## one benchmark: a table, then one line of JSON Measurements
-	.venv-demo/bin/python benchmarks/$(subst -,_,$*).py --data $(DATA)
+	.venv-demo/bin/python $(or $(wildcard benchmarks/$(subst -,_,$*).py),benchmarks/$(subst -,_,$*)) --data $(DATA)
 
 clean:
 	rm -rf .venv-demo .venv-dev .bench build dist examples/*/.roadworthy

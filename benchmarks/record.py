@@ -1,5 +1,7 @@
-"""What the record log costs: microseconds on the request's side, and durable rows per CPU second on the writer's.
+"""What the record log costs: microseconds on the request's side, and durable rows per CPU second of all threads.
 
+Rows are of two kinds: 16 columns, as in the flights project, and one vector of 64 floats, as in the serving benchmark,
+the latter with 64 in flight, as many as that benchmark has connections.
 Run `python benchmarks/record.py`. It prints a table; the last line is a JSON list of Measurements.
 """
 
@@ -12,30 +14,43 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple, get_args
 
 import msgspec
 import numpy as np
 
 from roadworthy.core.measure import Measurement
 from roadworthy.core.record import Record
+from roadworthy.store.files import Durability
 from roadworthy.store.records import RecordLog
 
+DURABILITIES: tuple[Durability, ...] = get_args(Durability)[::-1]
 ROUNDS = 7
 ROWS = 20_000
-IN_FLIGHT = 256
 RELEASE = "5b" * 32
 INPUTS = {f"feature_{k}": k * 1.37 for k in range(12)} | {"carrier": "UA", "origin": "EWR", "dest": "IAH", "tail": "N1"}
+VECTOR = {"x": np.random.default_rng(0).normal(size=64).astype(np.float32)}
+SCORES = {"scores": np.full(10, 0.1).tolist()}
 SECONDS = {"queue": 0.0002, "model": 0.0004, "total": 0.0011}
 
 
-def one_round(durability: str, first: int) -> tuple[list[float], float, float]:
+class Case(NamedTuple):
+    """What is written, and how many callers wait at a time."""
+
+    name: str
+    record: Callable[[int], Record]
+    in_flight: int
+
+
+def one_round(case: Case, durability: Durability, first: int) -> tuple[list[float], float, float]:
     """Seconds that each append took its caller, wall seconds and CPU seconds (all threads) until all was durable."""
     with tempfile.TemporaryDirectory() as directory:
-        log = RecordLog(Path(directory) / "records.db", "power" if durability == "power" else "process")
-        log.write([record(first - 1)])
+        log = RecordLog(Path(directory) / "records.db", durability)
+        log.write([case.record(first - 1)])
         wall, cpu = time.perf_counter(), time.process_time()
-        taken = asyncio.run(append_all(log, first))
+        taken = asyncio.run(append_all(case, log, first))
         spent = time.perf_counter() - wall, time.process_time() - cpu
         if log.count() != ROWS + 1:
             sys.exit(f"{ROWS + 1} rows were acknowledged and {log.count()} are there")
@@ -43,20 +58,20 @@ def one_round(durability: str, first: int) -> tuple[list[float], float, float]:
     return taken, *spent
 
 
-async def append_all(log: RecordLog, first: int) -> list[float]:
-    """Append as a server under load does: IN_FLIGHT at a time, each group awaited before the next."""
+async def append_all(case: Case, log: RecordLog, first: int) -> list[float]:
+    """Append as a server under load does: so many at a time, each group awaited before the next."""
     taken: list[float] = []
-    for start in range(first, first + ROWS, IN_FLIGHT):
+    for start in range(first, first + ROWS, case.in_flight):
         waiting = []
-        for k in range(start, min(start + IN_FLIGHT, first + ROWS)):
+        for k in range(start, min(start + case.in_flight, first + ROWS)):
             begun = time.perf_counter()
-            waiting.append(log.append(lambda k=k: (record(k),)))
+            waiting.append(log.append(lambda k=k: (case.record(k),)))
             taken.append(time.perf_counter() - begun)
         await asyncio.gather(*waiting)
     return taken
 
 
-def record(k: int) -> Record:
+def columns(k: int) -> Record:
     """A row like those of the flights project: 16 inputs, one output, stage timings, two tags."""
     tags = {"carrier": "UA", "month": "5"}
     return Record(
@@ -64,47 +79,51 @@ def record(k: int) -> Record:
     )
 
 
-def measured(name: str, unit: str, values: list[float], n: int, durability: str) -> Measurement:
+def vector(k: int) -> Record:
+    """A row like those of the serving benchmark: a vector of 64, ten probabilities, stage timings."""
+    return Record(f"{k:016x}", float(k), RELEASE, "stable", VECTOR, SCORES, 0.7, seconds=SECONDS)
+
+
+CASES = (Case("16 columns", columns, 256), Case("a vector of 64", vector, 64))
+
+
+def measured(case: Case, name: str, unit: str, values: list[float], durability: Durability) -> Measurement:
     """The median over the rounds, with the least and the most of them as the interval."""
     conditions = {
         "durability": durability,
         "rounds": ROUNDS,
-        "in_flight": IN_FLIGHT,
+        "in_flight": case.in_flight,
         "cpus": os.cpu_count(),
         "interval": "range of the rounds",
     }
-    return Measurement(
-        name,
-        float(np.median(values)),
-        n,
-        min(values),
-        max(values),
-        unit,
-        "" if durability == "power" else f"durability={durability}",
-        conditions,
-    )
+    slices = [] if case is CASES[0] else [case.name]
+    slices += [] if durability == "power" else [f"durability={durability}"]
+    where = ", ".join(slices)
+    n = ROWS * ROUNDS
+    return Measurement(name, float(np.median(values)), n, min(values), max(values), unit, where, conditions)
 
 
 def main() -> None:
-    """Measure both kinds of durability; the figures without a slice are those of the default, `power`."""
+    """Measure both kinds of rows and of durability; the figures without a slice are of columns with `power`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", help="not used: this benchmark makes its own rows")
     parser.parse_args()
     found: list[Measurement] = []
-    for durability in ("power", "process"):
-        rounds = [one_round(durability, 1 + k * ROWS) for k in range(ROUNDS)]
-        microseconds = [np.percentile(np.array(taken) * 1e6, (50, 99)) for taken, _, _ in rounds]
-        found += [
-            measured("request_side_p50_us", "us", [float(m[0]) for m in microseconds], ROWS * ROUNDS, durability),
-            measured("request_side_p99_us", "us", [float(m[1]) for m in microseconds], ROWS * ROUNDS, durability),
-            measured(
-                "durable_rows_per_cpu_s", "rows/s", [ROWS / cpu for _, _, cpu in rounds], ROWS * ROUNDS, durability
-            ),
-            measured("durable_rows_per_s", "rows/s", [ROWS / wall for _, wall, _ in rounds], ROWS * ROUNDS, durability),
-        ]
-    print(f"{'':24} {'durability':12} {'median':>10} {'least':>10} {'most':>10}")
+    for case in CASES:
+        for durability in DURABILITIES:
+            rounds = [one_round(case, durability, 1 + k * ROWS) for k in range(ROUNDS)]
+            waited = [np.percentile(np.array(taken) * 1e6, (50, 99)) for taken, _, _ in rounds]
+            figures = {
+                ("request_side_p50_us", "us"): [float(m[0]) for m in waited],
+                ("request_side_p99_us", "us"): [float(m[1]) for m in waited],
+                ("record_cpu_us", "us"): [cpu / ROWS * 1e6 for _, _, cpu in rounds],
+                ("durable_rows_per_cpu_s", "rows/s"): [ROWS / cpu for _, _, cpu in rounds],
+                ("durable_rows_per_s", "rows/s"): [ROWS / wall for _, wall, _ in rounds],
+            }
+            found += [measured(case, name, unit, values, durability) for (name, unit), values in figures.items()]
+    print(f"{'':24} {'':36} {'median':>10} {'least':>10} {'most':>10}")
     for m in found:
-        print(f"{m.name:24} {m.conditions['durability']:12} {m.value:10,.1f} {m.low:10,.1f} {m.high:10,.1f}")
+        print(f"{m.name:24} {m.where:36} {m.value:10,.1f} {m.low:10,.1f} {m.high:10,.1f}")
     print(msgspec.json.encode([m for m in found if math.isfinite(m.value)]).decode())
 
 

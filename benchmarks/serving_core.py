@@ -21,9 +21,10 @@ import uvloop
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from roadworthy.app.edge import Edge
 from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Field, Signature
-from roadworthy.core.wire import Request, Tensor
+from roadworthy.core.wire import Tensor
 from roadworthy.serve.batch import Batch
 from roadworthy.serve.engines.onnx import Onnx
 
@@ -94,10 +95,10 @@ def raw(case: Case, size: int) -> Callable[[], None]:
 
 
 def batched(case: Case, size: int, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
-    """`size` requests of one row in a turn of the loop, from lists as JSON gives them, to tensors of lists."""
-    batch = Batch(case.engine, case.signature, place="loop")
-    inputs = {name: Tensor(name, "FP32", values.shape, values[0].tolist()) for name, values in case.row.items()}
-    requests = [Request(f"r{k}", inputs, 0.0) for k in range(size)]
+    """`size` requests of one row in a turn of the loop, from what the edge makes of JSON, to tensors of lists."""
+    batch, edge = Batch(case.engine, case.signature, place="loop"), Edge(case.signature)
+    tensors = [Tensor(name, "FP32", values.shape, values[0].tolist()) for name, values in case.row.items()]
+    requests = [edge.request(f"r{k}", tensors, None) for k in range(size)]
 
     async def all_turns() -> None:
         for _ in range(ROWS // size):

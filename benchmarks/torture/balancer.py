@@ -18,6 +18,8 @@ BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "d
 ASK = b"POST /v2/models/torture/infer HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
 READY = b"GET /v2/health/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 LOOK_SECONDS = 0.05
+# How many pieces each stream of the torture project has.
+PIECES = 8
 
 
 @dataclass
@@ -116,6 +118,9 @@ class Balancer:
         status, _, body = answer.partition(b"\n")
         if status != b"200":
             self.tally.failed[f"{status.decode()} {body[:200].decode()}"] += 1
+            return
+        if body.startswith(b"event:") and body.count(b"0.125") + body.count(b"0.625") != PIECES:
+            self.tally.failed[f"a stream broke: {body[-200:].decode()}"] += 1
             return
         self.tally.answered += 1
         self.tally.seconds.append(seconds)

@@ -48,6 +48,10 @@ class Pieces(Number):
     pieces: int = 8
     seconds: float = 0.02
 
+    @property
+    def streams(self):
+        return True
+
     def stream(self, columns):
         for _ in range(self.pieces):
             time.sleep(self.seconds)

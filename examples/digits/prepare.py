@@ -1,6 +1,6 @@
 """Makes the digits project: a small neural net that reads handwritten digits, and the tables to ask it about.
 
-Run it with `python prepare.py`, or let `roadworthy` do so. The images are scikit-learn's own copy of the UCI set
+Run it with `python prepare.py`. The images are scikit-learn's own copy of the UCI set
 "Optical Recognition of Handwritten Digits" (1,797 images of 8 x 8 pixels). It writes `data/` and `model/` beside itself.
 """
 

@@ -260,7 +260,7 @@ def test_a_stream_keeps_its_model_until_it_ends(state, spec, made, tmp_path):
         async def streams(request):
             return Response(request.id, pieces())
 
-        response = await deployment._through(stack, streams, ask("s"))
+        response = await stack.ask(streams, ask("s"))
         assert [piece.data async for piece in one(response.outputs)] == [[0]]
         Registry(state).point("toy", "stable", other, 2.0, "test", "second")
         await deployment.sync()
@@ -275,3 +275,48 @@ def test_a_stream_keeps_its_model_until_it_ends(state, spec, made, tmp_path):
 async def one(stream):
     """The first piece, without ending the stream."""
     yield await anext(stream)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "answer"), [("previous", 0.25), ({"default": {"outputs": {"probability": 0.5}}}, 0.5)]
+)
+def test_a_model_that_fails_is_replaced_by_the_fallback_and_its_failure_stays_on_record(
+    state, spec, made, tmp_path, fallback, answer
+):
+    first, second = made("0.25"), made("0.75")
+    Registry(state).point("toy", "stable", first, 1.0, "test", "first")
+    Registry(state).point("toy", "stable", second, 2.0, "test", "second")
+
+    async def story(deployment):
+        await deployment.sync()
+        assert await answers(deployment, 3) == {("stable", 0.75)}
+        deployment._loaded[second].core._runner.engine = fails
+        return await deployment(ask("fallen"))
+
+    def fails(columns):
+        raise OSError("the model's disk is gone")
+
+    spec = replace(spec, serving=replace(spec.serving, fallback=(fallback,)))
+    response = follow(state, spec, story)
+    assert (response.arm, response.outputs["probability"].data) == ("fallback", [answer])
+    assert response.release == (first if fallback == "previous" else second)
+    assert "the model's disk is gone" in response.path[0].because
+    failed, fallen = sorted(state.records.get("fallen"), key=lambda record: record.error is None)
+    assert (failed.arm, failed.release, fallen.arm) == ("stable", second, "fallback")
+
+
+def test_a_canary_that_fails_is_replaced_by_the_stable_release(state, spec, made):
+    stable, other, _ = started(state, made, "0.75", Stage("canary", 0.999))
+
+    async def story(deployment):
+        await deployment.sync()
+        deployment._loaded[other].core._runner.engine = None  # whatever calls it fails
+        return await deployment(ask("fallen"))
+
+    spec = replace(spec, serving=replace(spec.serving, fallback=("previous",)))
+    response = follow(state, spec, story)
+    assert (response.arm, response.release, response.outputs["probability"].data) == ("fallback", stable, [0.25])
+    assert {(r.arm, r.release, r.error is None) for r in state.records.get("fallen")} == {
+        ("canary", other, False),
+        ("fallback", stable, True),
+    }

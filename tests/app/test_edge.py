@@ -6,6 +6,7 @@ from contextlib import suppress
 from random import Random
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +51,7 @@ def test_a_right_request_passes_with_what_it_brought():
     assert (request.id, request.key, request.tags, request.at) == ("a", "N1", {"origin": "JFK"}, 1000.0)
     assert request.parameters == {"mine": 1}
     assert request.n == 1
-    assert request.inputs["vector"].data == [1, 2.0]
+    assert request.inputs["vector"].data.tolist() == [1.0, 2.0]
 
 
 def test_the_time_of_a_request_counts_only_where_the_clock_is_the_request():
@@ -88,7 +89,7 @@ def test_whole_floats_are_integers_and_nested_rows_are_flattened():
     )
     assert request.n == 2
     assert request.inputs["delay"].data == [1.0, 2.0]
-    assert request.inputs["vector"].data == [1, 2, 3, 4]
+    assert request.inputs["vector"].data.tolist() == [1.0, 2.0, 3.0, 4.0]
     assert request.inputs["wind"].data == [None, 3.0]
 
 
@@ -289,3 +290,93 @@ def test_any_tensor_is_accepted_flat_or_refused_with_a_sentence(data, shape, dat
 def test_any_body_is_read_or_refused_and_nothing_else(body):
     with suppress(BadRequest):
         assert isinstance(read_body(msgspec.json.Decoder(InferRequest), body), InferRequest)
+
+
+WIDE = Signature({"v": Field(width=3)}, {"p": Field()})
+
+
+def vector(data, shape=(1, 3), datatype="FP32", signature=WIDE):
+    (name,) = signature.inputs
+    return Edge(signature).request("a", [Tensor(name, datatype, shape, data)], None).inputs[name].data
+
+
+@pytest.mark.parametrize(("data", "shape"), [([0.1, 2, -3.5], (1, 3)), ([[0.1, 2, -3.5], [1, 2, 3]], (2, 3))])
+def test_a_vector_of_fp32_becomes_an_array_of_32_bit_floats(data, shape):
+    got = vector(data, shape)
+    assert got.dtype == np.float32
+    assert got.tolist() == np.array(data, np.float32).reshape(-1).tolist()
+
+
+def test_a_vector_of_another_datatype_keeps_every_digit():
+    assert vector([0.1, 2, -3.5], datatype="FP64") == [0.1, 2, -3.5]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (True, "has true in row 1"),
+        ("1.5", 'has "1.5" in row 1'),
+        (None, "has null in row 1; allowed: a finite number (not nullable)"),
+        (1e39, "has 1e\\+39 in row 1"),
+        (float("nan"), "has NaN in row 1"),
+        (float("-inf"), "has -Infinity in row 1"),
+        (10**400, "in row 1"),
+        ([1.0], "mixes rows|in row 1"),
+    ],
+)
+def test_a_wrong_value_in_a_vector_is_found_and_shown(value, said):
+    with pytest.raises(BadRequest, match=f"input 'v' .*({said})".replace("(not nullable)", r"\(not nullable\)")):
+        vector([0.0, 0.0, 0.0, 0.0, value, 0.0], (2, 3))
+
+
+def test_a_large_but_allowed_vector_is_taken():
+    assert vector([3.4e38, -3.4e38, 3.4e38]) == [3.4e38, -3.4e38, 3.4e38]
+    assert vector(np.array([3.4e38, 0, 0], np.float32)).tolist() == [float(np.float32(3.4e38)), 0.0, 0.0]
+
+
+def test_a_null_in_a_nullable_vector_stays_one():
+    nullable = Signature({"v": Field(width=3, nullable=True)}, {"p": Field()})
+    for data in ([1.0, None, 2.0], [1.0, float("nan"), 2.0], np.array([1.0, np.nan, 2.0], np.float32)):
+        assert vector(data, signature=nullable) == [1.0, None, 2.0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int64, np.uint8])
+def test_an_array_of_numbers_within_bounds_passes_as_it_is(dtype):
+    given = np.arange(6, dtype=dtype).reshape(2, 3)
+    got = vector(given, (2, 3))
+    assert got.base is given or got.base is given.base
+    assert got.shape == (6,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "array", "said"),
+    [
+        ("number", np.array([1.0, np.nan, 2.0]), "has NaN in row 0"),
+        ("number", np.array([1.0, 1e39, 2.0]), r"has 1e\+39 in row 0"),
+        ("number", np.array([True, False, True]), "has true in row 0"),
+        ("integer", np.array([1, 2**63, 3], np.uint64), "has 9223372036854775808 in row 0"),
+        ("integer", np.array([1.5, 2.0, 3.0]), "has 1.5 in row 0"),
+        ("number", np.array([1.0, 2.0]), "has 2 values"),
+    ],
+)
+def test_a_wrong_value_in_an_array_is_found_and_shown(kind, array, said):
+    with pytest.raises(BadRequest, match=f"input 'v' {said}"):
+        vector(array, datatype="FP64", signature=Signature({"v": Field(kind, width=3)}, {"p": Field()}))
+
+
+def test_a_vector_of_integers_stays_a_list_whose_values_are_whole():
+    whole = Signature({"v": Field("integer", width=3)}, {"p": Field()})
+    assert vector([1.0, 2, 3], signature=whole) == [1.0, 2, 3]
+    with pytest.raises(BadRequest, match="input 'v' has 1.5 in row 0; allowed: a whole number"):
+        vector([1.5, 2, 3], signature=whole)
+
+
+def test_whole_floats_in_an_array_are_integers():
+    assert vector(np.array([1.0, 2.0, 3.0]), signature=Signature({"v": Field("integer", width=3)}, {})) == [1, 2, 3]
+
+
+def test_a_request_without_a_deadline_gets_the_deployment_s():
+    edge = Edge(Signature({"a": Field()}, {}), timeout_seconds=2.0, monotonic=lambda: 40.0)
+    assert edge.request("r", [Tensor("a", "FP32", (1,), [1.0])], None).deadline == 42.0
+    assert edge.request("r", [Tensor("a", "FP32", (1,), [1.0])], {"key": "k"}).deadline == 42.0
+    assert Edge(Signature({"a": Field()}, {})).request("r", [Tensor("a", "FP32", (1,), [1.0])], None).deadline is None

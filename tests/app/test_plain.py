@@ -35,8 +35,18 @@ def test_rows_are_answered_row_by_row(predict, mean):
             "rows": [{"probability": 0.25, "confidence": 0.75}, {"probability": 1.0, "confidence": 0.75}],
             "release": RELEASE,
             "arm": "stable",
+            "path": [{"at": "split", "because": "drew 0.5"}],
         },
     )
+
+
+def test_a_deadline_and_a_priority_are_the_scheduler_s_and_not_the_model_s(predict, mean):
+    served = mean()
+    status, _ = predict({"rows": ROWS, "parameters": {"timeout": 5_000_000, "priority": 1, "beam": 2}}, served)
+    (request,) = served.seen
+    assert (status, request.priority, request.parameters) == (200, 1, {"beam": 2})
+    assert request.deadline is not None
+    assert predict({"rows": ROWS, "parameters": {"priority": 9}})[0] == 400
 
 
 def test_columns_are_answered_like_rows(predict, mean):

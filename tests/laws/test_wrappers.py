@@ -114,3 +114,61 @@ def test_a_wrapper_that_does_nothing_passes() -> None:
 def test_a_wrapper_without_an_example_is_told_what_to_add() -> None:
     with pytest.raises(AssertionError, match="add `@classmethod def example"):
         check_wrapper(type("Bare", (), {}))
+
+
+class Foldable:
+    """Does nothing around a handler; what it does to arrays is for the faulty ones below to say."""
+
+    @classmethod
+    def example(cls) -> tuple[Any, dict[str, Tensor]]:
+        return cls(), {"x": Tensor("x", "FP32", (2, 1), [1.0, None])}
+
+    def __call__(self, inner: Handler) -> Handler:
+        return inner
+
+
+def scaled(outputs: Any) -> Any:
+    return {**outputs, "probability": outputs["probability"] * 0.9}
+
+
+def shifted(outputs: Any) -> Any:
+    outputs["probability"] += 0.1
+    return outputs
+
+
+def renamed(outputs: Any) -> Any:
+    return {"p": outputs["probability"], "scores": outputs["scores"]}
+
+
+def flat(outputs: Any) -> Any:
+    return {**outputs, "scores": outputs["scores"][:, 0]}
+
+
+def ranked(outputs: Any) -> Any:
+    n = len(outputs["probability"])
+    return outputs if n != 1 else {**outputs, "probability": outputs["probability"] + 0.1}
+
+
+def surer(outputs: Any) -> Any:
+    return {**outputs, "confidence": outputs["probability"] * 0 + 0.99}
+
+
+UNFOLDABLE = {
+    "folded into the engine, answers": scaled,
+    "changes the arrays": shifted,
+    "instead of": renamed,
+    "gives 'scores' the shape": flat,
+    "probability": ranked,
+    "and folded by": surer,
+}
+
+
+@pytest.mark.parametrize("law", UNFOLDABLE)
+def test_a_wrapper_that_does_something_else_when_folded_is_caught(law: str) -> None:
+    faulty = type("Faulty", (Foldable,), {"on_outputs": staticmethod(UNFOLDABLE[law])})
+    with pytest.raises(AssertionError, match=law):
+        check_wrapper(faulty)
+
+
+def test_a_wrapper_that_does_nothing_passes_folded_too() -> None:
+    check_wrapper(type("Sound", (Foldable,), {"on_outputs": staticmethod(dict)}))

@@ -5,13 +5,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from roadworthy.core.errors import BadData, BadRequest, Overloaded, RoadworthyError
+from roadworthy.core.errors import BadData, BadRequest, Late, Overloaded, RoadworthyError, TooMany
 from roadworthy.core.spec import Field, Signature
-from roadworthy.core.wire import Request, Response, Tensor
+from roadworthy.core.wire import Priority, Request, Response, Tensor
 from roadworthy.serve.batch import Batch, Place
+from roadworthy.serve.batch_counts import Snapshot
 from roadworthy.testing.wrappers import drive
 
 SIGNATURE = Signature({"x": Field()}, {"probability": Field()})
@@ -32,9 +34,12 @@ class Double:
         return self.answer(columns["x"][:, 0])
 
 
-def ask(x: float | Sequence[float], deadline: float | None = None, identity: str = "r") -> Request:
+def ask(
+    x: float | Sequence[float], deadline: float | None = None, identity: str = "r", priority: Priority = 2
+) -> Request:
     rows = [x] if isinstance(x, int | float | str) else list(x)
-    return Request(identity, {"x": Tensor("x", "FP32", (len(rows), 1), rows)}, 0.0, deadline=deadline)
+    tensor = Tensor("x", "FP32", (len(rows), 1), rows)
+    return Request(identity, {"x": tensor}, 0.0, deadline=deadline, priority=priority)
 
 
 async def answers(batch: Batch, requests: Sequence[Request]) -> list[Response | BaseException]:
@@ -120,22 +125,6 @@ def test_outputs_that_are_no_binary_probability_have_no_confidence() -> None:
     assert got.confidence is None
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_an_engine_that_raises_fails_its_batch_only(place: Place) -> None:
-    def moody(x: np.ndarray) -> Any:
-        if (x < 0).any():
-            raise ArithmeticError("negative wind")
-        return {"probability": x / 100}
-
-    batch = Batch(Double(moody), SIGNATURE, most_rows=2, place=place)
-    got = asyncio.run(answers(batch, [ask(1), ask(-1), ask(2), ask(3)]))
-    for failed in got[:2]:
-        assert isinstance(failed, RoadworthyError)
-        assert str(failed) == "the model failed on a batch of 2 rows: ArithmeticError: negative wind"
-    assert got[0] is not got[1]
-    assert [data(r) for r in got[2:]] == [[0.02], [0.03]]
-
-
 def test_a_wrong_number_of_rows_is_an_error_with_both_numbers() -> None:
     (got,) = asyncio.run(answers(Batch(Double(lambda x: {"p": x[1:]}), SIGNATURE, place="loop"), [ask([1, 2, 3])]))
     assert "given 3 rows and answered 2 rows" in str(got)
@@ -195,6 +184,60 @@ def test_a_request_past_its_deadline_is_not_run() -> None:
     assert str(late) == "request 'late' waited 10.000 s for the model, past its deadline"
     assert data(in_time) == [0.02]
     assert engine.batches == [1]
+
+
+def test_a_request_that_could_not_be_answered_in_time_is_refused_at_once_and_nothing_is_computed() -> None:
+    engine = Double()
+
+    async def run() -> None:
+        batch = Batch(engine, SIGNATURE, most_rows=4, place="loop", now=lambda: 0.0)
+        batch.line.start([(1, 0.5), (4, 0.8)])
+        waiting = [batch(ask(k)) for k in range(8)]
+        with pytest.raises(Late, match=r"would be answered in .* and allows 1.000 s; nothing was computed") as late:
+            batch(ask(9, deadline=1.0))
+        assert late.value.status == 504
+        assert late.value.retry_after is not None
+        waiting.append(batch(ask(10, deadline=30.0)))
+        await asyncio.gather(*waiting)
+
+    asyncio.run(run())
+    assert sum(engine.batches) == 9
+
+
+def test_the_last_priority_is_turned_away_first_and_the_first_goes_first() -> None:
+    order: list[float] = []
+    engine = Double(lambda x: (order.extend(x), {"probability": x})[1])
+
+    async def run() -> None:
+        batch = Batch(engine, SIGNATURE, most_rows=1, queue=10, place="loop")
+        kept = [batch(ask(k, priority=priority)) for k, priority in enumerate((3, 2, 1, 2, 1))]
+        with pytest.raises(TooMany, match="leaves no room for priority 3") as refused:
+            batch(ask(9, priority=3))
+        assert (refused.value.status, refused.value.retry_after) == (429, 1.0)
+        await asyncio.gather(*kept)
+
+    asyncio.run(run())
+    assert order == [2, 4, 1, 3, 0]
+
+
+def test_batches_are_cut_to_preferred_sizes_where_more_waits() -> None:
+    engine = Double()
+    batch = Batch(engine, SIGNATURE, most_rows=16, place="loop", preferred_rows=(4, 8, 99))
+    asyncio.run(answers(batch, [ask(k) for k in range(15)]))
+    assert engine.batches == [8, 4, 3]
+
+
+def test_texts_of_one_length_share_a_batch() -> None:
+    seen: list[list[int]] = []
+
+    def engine(columns: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        seen.append([len(text) for text in columns["t"][:, 0]])
+        return {"probability": np.zeros(len(columns["t"]))}
+
+    batch = Batch(engine, Signature({"t": Field("text")}, SIGNATURE.outputs), most_rows=2, place="loop", alike="t")
+    texts = [Tensor("t", "BYTES", (1,), ["x" * n]) for n in (3, 90, 4, 80)]
+    asyncio.run(answers(batch, [Request("r", {"t": text}, 0.0) for text in texts]))
+    assert seen == [[3, 4], [90, 80]]
 
 
 def test_a_cancelled_request_is_not_run() -> None:
@@ -264,6 +307,52 @@ def test_before_a_warm_up_the_model_runs_on_the_thread_and_after_it_where_it_cos
     assert slow.threads[-1].startswith("roadworthy-model")
 
 
+def test_a_model_that_becomes_slow_leaves_the_loop() -> None:
+    engine = Double()
+
+    async def run() -> None:
+        batch = Batch(engine, SIGNATURE)
+        batch.warm_up()
+        await batch(ask(1))
+        for _ in range(100):
+            batch.line.learn(1, 0.02)
+        await batch(ask(1))
+        await batch.close()
+
+    asyncio.run(run())
+    assert engine.threads[-2] == "MainThread"
+    assert engine.threads[-1].startswith("roadworthy-model")
+
+
+def test_fronts_run_the_model_on_the_thread() -> None:
+    engine = Double()
+    asyncio.run(answers(Batch(engine, SIGNATURE, place="fronts"), [ask(1)]))
+    assert engine.threads[-1].startswith("roadworthy-model")
+
+
+def test_a_snapshot_tells_what_went_on() -> None:
+    async def run() -> Snapshot:
+        batch = Batch(Double(), SIGNATURE, most_rows=4, queue=10, place="loop", now=lambda: 1.0)
+        kept = [batch(ask([k] * 2, priority=1)) for k in range(3)]
+        kept += [batch(ask(1, deadline=1.0)), batch(ask(1)), batch(ask(1))]
+        kept[0].cancel()
+        for priority in (2, 3):
+            with pytest.raises(Overloaded):
+                batch(ask(1, priority=priority))
+        with pytest.raises(Late):
+            batch(ask(1, deadline=0.5, priority=1))
+        assert batch.snapshot().waiting == {1: 6, 2: 3, 3: 0}
+        await asyncio.gather(*kept, return_exceptions=True)
+        return batch.snapshot()
+
+    seen = asyncio.run(run())
+    assert (seen.batches, seen.rows, seen.sizes) == (2, 7, {4: 2})
+    assert seen.shed == {"full": 2, "share": 0, "late": 1}
+    assert (seen.gone, seen.late, seen.failed, seen.hung, seen.limit) == (1, 0, 0, 0, 10)
+    assert [m.name for m in seen.line] == ["batch_seconds", "row_seconds"]
+    assert msgspec.json.decode(msgspec.json.encode(seen))["waiting"] == {"1": 0, "2": 0, "3": 0}
+
+
 def test_a_model_without_the_promised_output_is_refused_at_warm_up() -> None:
     with pytest.raises(BadData, match="no output 'probability'; did you mean 'probabilities'"):
         Batch(Double(lambda x: {"probabilities": x}), SIGNATURE).warm_up()
@@ -276,6 +365,15 @@ def test_it_needs_no_task_around_it() -> None:
     assert data(asyncio.run(run())) == [0.05]
 
 
-def test_impossible_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="`most_rows` and `queue` must be at least 1, got 0"):
-        Batch(Double(), SIGNATURE, most_rows=0)
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"most_rows": 0}, "`most_rows` and `queue` must be at least 1, got 0"),
+        ({"preferred_rows": (8, 0)}, r"`preferred_rows` must be at least 1, got \(8, 0\)"),
+        ({"alike": "y"}, r"`alike` must name a text input, got 'y' \(there is: none\)"),
+        ({"hang_seconds": 0}, "`hang_seconds` must be above 0"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Batch(Double(), SIGNATURE, **settings)

@@ -8,7 +8,7 @@ import pytest
 from roadworthy.core.errors import BadRequest, RoadworthyError
 from roadworthy.core.spec import Field, Signature
 from roadworthy.core.wire import Request, Tensor
-from roadworthy.serve.columns import blocks_of, gather, made_up, scatter
+from roadworthy.serve.columns import blocks_of, confidence_of, gather, made_up, scatter
 
 SIGNATURE = Signature(
     {
@@ -107,3 +107,36 @@ def test_made_up_rows_keep_to_the_signature() -> None:
     assert rows["hour"].tolist() == [[1], [1], [1]]
     assert rows["carrier"].tolist() == [["AA"], ["AA"], ["AA"]]
     assert rows["pixels"].shape == (3, 2)
+
+
+def test_arrays_alone_are_joined_without_a_look_at_their_values() -> None:
+    column = blocks_of(Signature({"x": Field(width=2)}, {}))
+    rows = [np.array([1, 2], np.float32), np.array([[3, 4], [5, 6]], np.float64)]
+    requests = [Request("r", {"x": Tensor("x", "FP32", (row.size // 2, 2), row)}, 0.0) for row in rows]
+    got = gather(requests, column, 3)["x"]
+    assert got.dtype == np.float32
+    assert got.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "sure"),
+    [
+        ({"probability": np.array([0.25, 0.75, 0.5])}, [0.75, 0.75, 0.5]),
+        ({"probability": np.array([[0.25]], np.float32)}, [0.75]),
+        ({"probabilities": np.array([[0.2, 0.3, 0.5], [0.9, 0.1, 0.0]])}, [0.5, 0.9]),
+        ({"probability": np.array([0.25]), "confidence": np.array([0.6])}, [0.6]),
+        ({"probability": np.zeros((2, 2))}, None),
+        ({"probabilities": np.zeros(2)}, None),
+        ({"scores": np.zeros((2, 2))}, None),
+        ({"probability": np.zeros(0)}, []),
+    ],
+)
+def test_confidence_follows_from_probabilities_or_is_what_the_engine_says(
+    outputs: dict[str, np.ndarray], sure: list[float] | None
+) -> None:
+    assert confidence_of(outputs) == (sure if sure is None else pytest.approx(sure))
+
+
+def test_a_confidence_is_no_output() -> None:
+    (cut,) = scatter({"label": np.array(["a"], object), "confidence": np.array([0.6])}, [1])
+    assert list(cut) == ["label"]

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from roadworthy.core.record import Record
 from roadworthy.core.wire import Request, Response, Step, Tensor
+from roadworthy.serve.meter import Meter
 from roadworthy.serve.recorded import Recorded
+from roadworthy.store.rows import record_of, row_of
 
 
 class Log:
-    """A log that makes its records on another thread, as the real one does, and says when they are kept."""
+    """A log that makes its records later and gives them back as the real one reads them; it says when they are kept."""
 
     def __init__(self, wrong: Exception | None = None) -> None:
         self.records: list[Record] = []
@@ -28,7 +31,7 @@ class Log:
         self.kept.append(kept)
 
         def write() -> None:
-            self.records += make()
+            self.records += [record_of(*row_of(record)) for record in make()]
             loop.call_soon_threadsafe(kept.set_result if self.wrong is None else kept.set_exception, self.wrong)
 
         threading.Thread(target=write).start()
@@ -89,6 +92,42 @@ def test_one_row_leaves_one_record_with_everything() -> None:
             tags={"carrier": "AA"},
         )
     ]
+
+
+@pytest.mark.parametrize(("named", "told"), [("older", "older"), ("", "digest")])
+def test_a_fallback_stays_one_and_keeps_the_release_that_it_names(named: str, told: str) -> None:
+    async def fallen(asked: Request) -> Response:
+        return replace(await inner(asked), arm="fallback", release=named)
+
+    log = Log()
+    handler = Recorded(fallen, log, "digest", "canary")
+    got = run(handler, request())
+    assert (got.arm, got.release, "total" in got.seconds) == ("fallback", told, True)
+    assert [(r.arm, r.release) for r in log.records] == [("fallback", told)]
+    assert handler.meter.fallbacks == 1
+
+
+def test_the_meter_counts_answers_failures_and_streams() -> None:
+    async def moody(asked: Request) -> Response:
+        if asked.n == 2:
+            raise ArithmeticError("no wind")
+        return Response(asked.id, words()) if asked.n == 3 else await inner(asked)
+
+    async def go() -> None:
+        await handler(request())
+        with pytest.raises(ArithmeticError):
+            await handler(request(2))
+        stream: Any = (await handler(request(3))).outputs
+        assert meter.requests == 2, "a stream counts when it ends"
+        async for _ in stream:
+            pass
+
+    meter = Meter()
+    handler = Recorded(moody, Log(), "digest", "stable", meter=meter)
+    asyncio.run(go())
+    counted = meter.snapshot()
+    assert (counted.requests, counted.rows, counted.errors) == (3, 6, {"ArithmeticError": 1})
+    assert (counted.stages["total"].n, counted.stages["model"].seconds) == (2, 0.2)
 
 
 def test_several_rows_leave_one_record_each_in_order() -> None:

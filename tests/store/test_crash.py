@@ -130,7 +130,7 @@ def test_a_log_of_a_newer_version_asks_for_an_upgrade(tmp_path):
     newer = connect(path)
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(StoreError, match="has version 99, this Roadworthy reads up to 1: upgrade roadworthy"):
+    with pytest.raises(StoreError, match="has version 99, this Roadworthy reads up to 2: upgrade roadworthy"):
         RecordLog(path)
 
 

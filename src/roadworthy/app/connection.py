@@ -1,143 +1,109 @@
-"""One HTTP/1.1 client on `asyncio.Protocol` and httptools: it parses, keeps the order of answers and holds the limits.
+"""One HTTP/1.1 client on `asyncio.Protocol`: its requests are begun, and their answers leave in the same order.
 
-Per request it makes one Call and one slot: no Task, no timer, no framework object. Answers leave in the order of the
-requests, and all that are ready in one turn of the loop leave in one write.
+Per request it makes one Call and one slot: no Task, no timer, no framework object. All answers that are ready in one
+turn of the loop leave in one write. A client that goes away cancels its work.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
 from typing import cast
-from urllib.parse import unquote_to_bytes
 
-import httptools
+from roadworthy.app.drive import Driven, drive
+from roadworthy.app.exchange import EVENTS, Call, Refused, Reply, written
+from roadworthy.app.head import Head
+from roadworthy.app.limits import Limits as Limits
+from roadworthy.app.limits import Shared as Shared
+from roadworthy.app.reader import IDLE, Reader
+from roadworthy.app.slot import Slot, refusal
+from roadworthy.core.errors import Overloaded, RoadworthyError
 
-from roadworthy.app.drive import drive
-from roadworthy.app.exchange import Call, Refused, Reply, error_reply, written
-from roadworthy.app.routes import Routes
-from roadworthy.core.errors import RoadworthyError
+# How long a client that has stopped sending may wait before we see whether it is still there; twice this finds out.
+PROBE_SECONDS = 0.02
 
-# What a connection reads now: nothing yet, a head, a body, or only the end of what the client still sends.
-_IDLE, _HEAD, _BODY, _LINGER = range(4)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one client may cost: bytes a request, and seconds between its events, kept to within `tick_seconds`.
-
-    `pipelined` is how many answers a client may be owed before we stop reading from it.
-    """
-
-    line_bytes: int = 8 * 1024
-    head_bytes: int = 32 * 1024
-    body_bytes: int = 8 * 1024 * 1024
-    head_seconds: float = 10.0
-    body_seconds: float = 60.0
-    idle_seconds: float = 75.0
-    write_seconds: float = 30.0
-    linger_seconds: float = 2.0
-    pipelined: int = 256
-    tick_seconds: float = 0.5
-
-
-@dataclass(eq=False)
-class Shared:
-    """What the connections of one server have in common. `ticks` counts the turns of the one timer."""
-
-    routes: Routes
-    limits: Limits
-    loop: asyncio.AbstractEventLoop
-    date: bytes = b""
-    ticks: int = 0
-    in_flight: int = 0
-    closing: bool = False
-    connections: set[Connection] = field(default_factory=set)
-    marked: list[Connection] = field(default_factory=list)
-
-    def mark(self, connection: Connection) -> None:
-        """Have a connection flushed at the end of this turn of the loop."""
-        if not self.marked:
-            self.loop.call_soon(self._flush)
-        self.marked.append(connection)
-
-    def _flush(self) -> None:
-        marked, self.marked = self.marked, []
-        for connection in marked:
-            connection.flush()
-
-
-class _Slot:
-    """The place of one answer in the order of its connection. It is what a driven handler calls when it ends."""
-
-    __slots__ = ("connection", "head_only", "old", "reply")
-
-    def __init__(self, connection: Connection, head_only: bool = False, old: bool = False) -> None:
-        self.connection = connection
-        self.head_only = head_only
-        self.old = old
-        self.reply: Reply | None = None
-
-    def __call__(self, reply: Reply | None, error: BaseException | None) -> None:
-        self.reply = reply if error is None else error_reply(error)
-        self.connection.answered()
+# An event that is none, in a chunk of its own.
+_COMMENT = b"3\r\n:\n\n\r\n"
 
 
 class Connection(asyncio.Protocol):
-    """The `on_...` methods are called by the parser, the others by the transport, the server and the slots."""
+    """Its methods are called by the transport, the reader, the slots and the server."""
 
     def __init__(self, shared: Shared) -> None:
+        self.lost = False
+        self.ending = False  # nothing more is read; what is owed is answered
         self._shared = shared
         self._limits = shared.limits
-        self._slots: deque[_Slot] = deque()
-        self._state = _IDLE
+        self._reader = Reader(self, shared)
+        self._slots: deque[Slot] = deque()
         self._since = shared.ticks
-        self._raw = 0  # bytes of the unfinished request, as they came
-        self._completed = False
-        self._feeding = False
-        self._marked = False
+        self._feeding = self._marked = False
         self._reading = True
-        self._ending = False  # nothing more is read; what is owed is answered
         self._half_closed = False
-        self._lost = False
-        self._refusal: Refused | None = None
+        self._lingering = False  # all is said, and the client may hang up
         self._streaming = False
+        self._pulse = b""  # what may be sent in the middle of the present stream and means nothing
+        self._pump: Driven | None = None
         self._blocked: asyncio.Future[None] | None = None  # there while the client does not read
+
+    @property
+    def owed(self) -> int:
+        """How many answers the client waits for."""
+        return len(self._slots)
+
+    @property
+    def busy(self) -> bool:
+        """Is there something that this connection has still to do without hearing from its client?"""
+        return bool(self._slots or self._streaming or self._reader.rest)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._parser = httptools.HttpRequestParser(self)
+        self._secure = transport.get_extra_info("ssl_object") is not None
         self._shared.connections.add(self)
+        if len(self._shared.connections) > self._shared.most:
+            self._turn_away()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._lost = self._ending = True
+        """Nobody waits any more: end the work, whose record will say so; what is in a batch already runs with it."""
+        self.lost = self.ending = True
         self._shared.connections.discard(self)
-        # The parser holds our methods and we hold it: undo the cycle, or memory waits for the collector.
-        del self._parser
+        self._reader.close()
+        self._drop()
+        if self._pump is not None:
+            self._pump.cancel()
         self._unblock()
 
     def data_received(self, data: bytes) -> None:
-        if self._ending:
+        reader = self._reader
+        if self.ending:
             return
-        self._completed = False
+        if reader.rest:
+            reader.rest += data
+            return
         self._feeding = True
-        self._feed(data)
+        reader.take(data)
         self._feeding = False
-        self._raw = 0 if self._completed else self._raw + len(data)
-        if self._raw > self._limits.head_bytes and self._state != _IDLE:
-            self._weigh()
+        if self._shared.closing and reader.state == IDLE and not reader.rest:
+            self.ending = True
         self.flush()
+        if len(self._slots) >= self._limits.pipelined:
+            self._read(False)
 
     def eof_received(self) -> bool:
         """A client may stop sending and still wait for its answers."""
+        if self._secure:
+            return False  # TLS has no half that could stay open
         self._half_closed = True
-        if self._state in (_HEAD, _BODY):
-            self._refuse(Refused(400, "the connection ended before the request did"))
-        self._ending = True
+        if self._reader.state != IDLE:
+            self.refuse(Refused(400, "the connection ended before the request did"))
+        self.ending = True
         self.flush()
-        return bool(self._slots) or self._streaming
+        if not self._slots and not self._streaming:
+            return False
+        self._shared.loop.call_later(PROBE_SECONDS, self._probe)
+        return True
 
     def pause_writing(self) -> None:
         self._blocked = self._shared.loop.create_future()
@@ -146,102 +112,75 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._unblock()
-        self._read(len(self._slots) < self._limits.pipelined)
-
-    def on_message_begin(self) -> None:
-        self._state = _HEAD
         self._since = self._shared.ticks
-        self._head_bytes = 0
-        self._body_bytes = 0
-        self._url = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._body: list[bytes] = []
+        self._read(len(self._slots) < self._limits.pipelined and not self._reader.rest)
 
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-        if len(self._url) > self._limits.line_bytes:
-            self._stop(414, f"the path may have at most {self._limits.line_bytes} bytes")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > self._limits.head_bytes:
-            self._stop(431, f"the headers may have at most {self._limits.head_bytes} bytes")
-        if self._state == _BODY:  # a trailer: counted, not used
-            return
-        headers, name = self._headers, name.lower()
-        headers[name] = headers[name] + b", " + value if name in headers else value
-
-    def on_headers_complete(self) -> None:
-        headers = self._headers
-        self._state = _BODY
-        self._since = self._shared.ticks
-        if b"host" not in headers and self._parser.get_http_version() == "1.1":
-            self._stop(400, "an HTTP/1.1 request needs a `host` header")
-        if b"content-length" in headers and int(headers[b"content-length"]) > self._limits.body_bytes:
-            self._stop(413, f"the body may have at most {self._limits.body_bytes} bytes")
-        if b"upgrade" in headers and (headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers):
-            self._stop(400, "there is no protocol to upgrade to: send the body without an `upgrade` header")
-        if b"expect" in headers:
-            self._expect(headers[b"expect"])
-
-    def on_body(self, body: bytes) -> None:
-        self._body_bytes += len(body)
-        if self._body_bytes > self._limits.body_bytes:
-            self._stop(413, f"the body may have at most {self._limits.body_bytes} bytes")
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        headers, body, method = self._headers, self._body, self._parser.get_method()
-        keep = self._parser.should_keep_alive()
-        self._state = _IDLE
-        self._completed = True
-        self._ending = not keep or self._shared.closing
-        old = (not keep or b"connection" in headers) and self._parser.get_http_version() == "1.0"
-        slot = _Slot(self, method == b"HEAD", old)
+    def accept(self, head: Head, body: bytes, error: RoadworthyError | None) -> None:
+        """A request is here in whole: begin to answer it."""
+        if not head.keep:
+            self.ending = True
+        shared = self._shared
+        slot = Slot(self, head, None, len(body))
         self._slots.append(slot)
-        self._shared.in_flight += 1
-        path, _, query = self._url.partition(b"?")
-        call = Call(method, _plain(path), query, headers, body[0] if len(body) == 1 else b"".join(body))
-        try:
-            work = self._shared.routes.find(method, call.path)(call)
-        except RoadworthyError as error:
+        shared.in_flight += 1
+        shared.held += len(body)
+        if error is not None or head.answer is None:
             slot(None, error)
-        else:
-            drive(work, slot)
-        if len(self._slots) >= self._limits.pipelined:
-            self._read(False)
+            return
+        work = drive(head.answer(Call(head.method, head.path, head.query, head.headers, body)), slot)
+        if slot.reply is None:
+            slot.work = work
 
-    def answered(self) -> None:
+    def proceed(self, head: Head) -> None:
+        """Say that the body may come: in order with the answers still owed, or the client takes it for one of those."""
+        self._slots.append(Slot(self, head, Reply(100)))
+
+    def refuse(self, error: BaseException) -> None:
+        """Tell what is wrong behind what is owed, and end."""
+        self._slots.append(Slot(self, Head(), refusal(error)))
+        self.ending = True
+        if not self._feeding:
+            self.flush()
+
+    def answered(self, slot: Slot) -> None:
         """A slot has its answer: have it written with the others of this turn."""
         self._shared.in_flight -= 1
-        if not self._feeding and not self._marked and not self._lost:
+        self._shared.held -= slot.held
+        if not self._feeding and not self._marked and not self.lost:
             self._marked = True
             self._shared.mark(self)
 
     def flush(self) -> None:
         """Write every answer that is ready and next in order."""
         self._marked = False
+        if self.lost:
+            return
         slots, out = self._slots, []
-        pump = None
+        stream: tuple[AsyncGenerator[bytes, None], Head] | None = None
         while slots and (reply := slots[0].reply) is not None and not self._streaming:
-            slot = slots.popleft()
+            head = slots.popleft().head
             if reply.stream is not None:
                 self._streaming = True
-                self._ending = self._ending or slot.old
-                pump = self._pump(reply.stream, slot)
-            last = self._ending and not slots
-            out.append(written(reply, self._shared.date, last, slot.old, slot.head_only))
-        if out and not self._lost:
+                self._pulse = _COMMENT if reply.content_type == EVENTS and not head.old else b""
+                stream = reply.stream, head
+                if head.old:  # it ends with the connection, and what was asked behind it has no place
+                    self.ending = True
+                    self._drop()
+            last = self.ending and not slots
+            out.append(written(reply, self._shared.date, last, head.old, head.head_only))
+        if out:
+            self._since = self._shared.ticks
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-        if pump is not None:
-            drive(pump, self._pumped)
+        if stream is not None:
+            pump = drive(self._send(*stream), self._sent)
+            self._pump = pump if self._streaming else None
         elif not slots and not self._streaming:
             self._settle()
 
     def end(self) -> None:
         """Close as soon as what has arrived is answered; a request that is half here may come in whole."""
-        if self._state == _IDLE:
-            self._ending = True
+        if self._reader.state == IDLE and not self._reader.rest:
+            self.ending = True
             self.flush()
 
     def cut(self) -> None:
@@ -250,126 +189,117 @@ class Connection(asyncio.Protocol):
 
     def check(self) -> None:
         """Called each tick: has this client taken too long?"""
-        limits, state = self._limits, self._state
+        limits = self._limits
         seconds = (self._shared.ticks - self._since) * limits.tick_seconds
-        if self._blocked is not None:
+        if self._half_closed:
+            self._look()
+        if self._blocked is not None or (self._lingering and self._transport.get_write_buffer_size()):
             if seconds > limits.write_seconds:
                 self._transport.abort()
-        elif state == _HEAD and seconds > limits.head_seconds:
-            self._refuse(Refused(408, f"the head of the request took more than {limits.head_seconds:g} s"))
-        elif state == _BODY and seconds > limits.body_seconds:
-            self._refuse(Refused(408, f"the body of the request took more than {limits.body_seconds:g} s"))
-        elif state == _LINGER and seconds > limits.linger_seconds:
+        elif self._lingering:
+            if seconds > limits.linger_seconds:
+                self._transport.abort()
+        elif self._reader.state != IDLE:
+            # What we do not read cannot be late.
+            if self._reading and (late := self._reader.late()) is not None:
+                self._reader.state = IDLE
+                self.refuse(late)
+        elif not self.busy:
+            idle = limits.crowded_seconds if self._shared.crowded else limits.idle_seconds
+            if seconds > idle:
+                self._transport.close()
+
+    def _turn_away(self) -> None:
+        # Told rather than left in the backlog, where a client knows nothing and a load balancer sees us well. But
+        # each that is told stays a while until it has read, so of those too there may only be so many.
+        if len(self._shared.connections) > self._shared.most + self._shared.most // 8 + 8:
             self._transport.abort()
-        elif state == _IDLE and not self._slots and not self._streaming and seconds > limits.idle_seconds:
-            self._transport.close()
+        else:
+            self.refuse(Overloaded(f"{self._shared.most} clients are connected and no more may be; ask again"))
 
-    def _feed(self, data: bytes) -> None:
+    async def _send(self, pieces: AsyncGenerator[bytes, None], head: Head) -> None:
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # We speak HTTP/1.1 only, and a server may ignore an offer: the request is answered as it stands.
-            rest = data[upgrade.args[0] :]
-            if rest and not self._ending:
-                self._feed(rest)
-        except httptools.HttpParserError as wrong:
-            if self._refusal is not None:
-                self._refuse(self._refusal)
-            elif isinstance(wrong, httptools.HttpParserCallbackError) and wrong.__context__ is not None:
-                self._refuse(wrong.__context__)
-            elif not self._ending:
-                self._refuse(Refused(400, f"this is not HTTP/1.1: {wrong}"))
-
-    def _stop(self, status: int, message: str) -> None:
-        self._refusal = Refused(status, message)
-        raise self._refusal
-
-    def _refuse(self, error: BaseException) -> None:
-        slot = _Slot(self)
-        slot.reply = error_reply(error)
-        self._slots.append(slot)
-        self._state = _IDLE
-        self._ending = True
-        if not self._feeding:
-            self.flush()
-
-    def _weigh(self) -> None:
-        # The parser holds an unfinished header back, and chunks may be mostly frame: count what really came.
-        limits = self._limits
-        if self._state == _HEAD and self._raw > limits.head_bytes + limits.line_bytes:
-            self._refuse(Refused(431, f"the headers may have at most {limits.head_bytes} bytes"))
-        elif self._raw > 8 * limits.body_bytes + limits.head_bytes + limits.line_bytes:
-            self._refuse(Refused(413, f"the body may have at most {limits.body_bytes} bytes"))
-
-    def _expect(self, what: bytes) -> None:
-        if what.lower() != b"100-continue":
-            self._stop(417, f"`expect` may be '100-continue', got {what.decode('latin-1')!r}")
-        # In order with the answers that are still owed, or the client takes it for one of those.
-        slot = _Slot(self)
-        slot.reply = Reply(100)
-        self._slots.append(slot)
-
-    async def _pump(self, pieces: AsyncGenerator[bytes, None], slot: _Slot) -> None:
-        try:
-            if not slot.head_only:
+            if not head.head_only:
                 async for piece in pieces:
-                    self._write_piece(piece, slot.old)
+                    if piece and not self.lost:  # an empty chunk would end the body
+                        self._transport.write(piece if head.old else b"%x\r\n%b\r\n" % (len(piece), piece))
                     if self._blocked is not None:
                         await self._blocked
-                    if self._lost:
+                    if self.lost:
                         return
         finally:
             await pieces.aclose()
-        if not (slot.old or slot.head_only or self._lost):
+        if not (head.old or head.head_only or self.lost):
             self._transport.write(b"0\r\n\r\n")
 
-    def _write_piece(self, piece: bytes, old: bool) -> None:
-        if piece and not self._lost:  # an empty chunk would end the body
-            self._transport.write(piece if old else b"%x\r\n%b\r\n" % (len(piece), piece))
-
-    def _pumped(self, _: None, error: BaseException | None) -> None:
-        self._streaming = False
+    def _sent(self, _: None, error: BaseException | None) -> None:
+        self._streaming, self._pump = False, None
+        if self.lost:
+            return
         if error is not None:
             # The head is out, so the only honest sign of failure left is a body without its end.
-            error_reply(error)
+            refusal(error)
             self.cut()
-        elif not self._lost:
+        else:
             self._since = self._shared.ticks
             self._shared.mark(self)
 
+    def _drop(self) -> None:
+        """Let go of everything that is owed."""
+        while self._slots:
+            self._slots.popleft().drop()
+
     def _settle(self) -> None:
-        if self._lost or self._state == _LINGER:
+        """Nothing is owed: finish, or go on reading."""
+        if self._lingering:
             return
-        if self._ending:
+        if self.ending:
             self._finish()
-        elif self._state == _IDLE:
-            self._since = self._shared.ticks
+        elif self._reader.rest:
+            self._shared.loop.call_soon(self._resume)
+        else:
             self._read(self._blocked is None)
+
+    def _resume(self) -> None:
+        rest, self._reader.rest = self._reader.rest, b""
+        if rest:
+            self.data_received(rest)
 
     def _finish(self) -> None:
         """Say that we are done and wait for the client to hang up: closing on unread bytes would destroy the answer."""
-        if self._half_closed:
-            self._transport.close()
+        if self._half_closed or self._secure:
+            self._transport.close()  # TLS waits by itself for the client's goodbye
             return
-        self._state = _LINGER
+        self._lingering = True
         self._since = self._shared.ticks
         self._transport.write_eof()
         self._read(True)
 
+    def _probe(self) -> None:
+        """A client that has closed looks like one that only stopped sending, until it is sent something: see which."""
+        if self.lost or not self.busy:
+            return
+        if self._streaming:
+            self._transport.write(self._pulse)
+        elif not self._slots[0].head.old:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._shared.loop.call_later(PROBE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if not self.lost:
+            peer = self._transport.get_extra_info("socket")
+            if peer is not None and peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self._transport.abort()
+
     def _read(self, on: bool) -> None:
-        if on == self._reading or self._lost:
+        if on == self._reading or self.lost:
             return
         self._reading = on
+        if on:
+            self._reader.since = self._shared.ticks
         (self._transport.resume_reading if on else self._transport.pause_reading)()
 
     def _unblock(self) -> None:
         if self._blocked is not None and not self._blocked.done():
             self._blocked.set_result(None)
         self._blocked = None
-
-
-def _plain(path: bytes) -> bytes:
-    """The path alone, unescaped: clients that speak to a proxy send `http://host/path`."""
-    if not path.startswith(b"/") and b"://" in path:
-        path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
-    return unquote_to_bytes(path) if b"%" in path else path

@@ -10,24 +10,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
-from roadworthy.core.errors import Late, Missing, Overloaded, RoadworthyError
+from roadworthy.app.repository import ModelState
+from roadworthy.app.stack import Arranger, Loaded, Stack
+from roadworthy.core.errors import Late, Missing, Overloaded, RoadworthyError, unknown
+from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Signature, Spec
-from roadworthy.core.wire import Arm, Handler, Request, Response, Tensor
+from roadworthy.core.wire import Arm, Handler, Request, Response
 from roadworthy.registry.releases import Registry
-from roadworthy.rollout.shadow import Shadow
 from roadworthy.rollout.traffic import Traffic, traffic
-from roadworthy.route.policies.split import Split
 from roadworthy.serve.assemble import Assembled, assemble
-from roadworthy.serve.recorded import Recorded
+from roadworthy.serve.batch_counts import Snapshot
+from roadworthy.serve.meter import Counts
 from roadworthy.store.events import write_event
 from roadworthy.store.state import State
 
@@ -54,23 +55,6 @@ class Status(Struct):
 
 
 @dataclass(eq=False)
-class _Stack:
-    """One arrangement of releases. `arms` are the releases that may answer, `uses` all that must stay loaded."""
-
-    traffic: Traffic
-    handler: Handler
-    arms: Mapping[str, Handler]
-    uses: tuple[str, ...]
-    shadow: Shadow | None = None
-    in_flight: int = 0
-    asked: int = 0
-
-    @property
-    def idle(self) -> bool:
-        return not self.in_flight and (self.shadow is None or not self.shadow.in_flight)
-
-
-@dataclass(eq=False)
 class Deployment:
     """A Handler that answers as the store's traffic says. `sync` must have succeeded once before it is asked.
 
@@ -86,20 +70,23 @@ class Deployment:
     draining: bool = False
     problem: str = ""
     unloaded: bool = False
-    _stack: _Stack | None = None
-    _rested: _Stack | None = None
+    _stack: Stack | None = None
+    _rested: Stack | None = None
     _waking: asyncio.Future[None] | None = None
     _quiet: tuple[int, float] = (-1, 0.0)
-    _retired: list[_Stack] = field(default_factory=list)
+    _retired: list[Stack] = field(default_factory=list)
     _loaded: dict[str, Assembled] = field(default_factory=dict)
     _refused: Traffic | None = None
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self._arranger = Arranger(self.spec, self.state.records.append, self.clock)
 
     def __call__(self, request: Request) -> Awaitable[Response]:
         """The answer of whichever release the traffic chooses. Raises Overloaded while no release can be loaded."""
         stack = self._stack
         if stack is not None:
-            return self._through(stack, stack.handler, request)
+            return stack.ask(stack.handler, request)
         if self._rested is None:
             raise self._nothing_loaded()
         return self._woken("", request)
@@ -137,7 +124,7 @@ class Deployment:
             raise self._nothing_loaded()
         for digest, handler in stack.arms.items():
             if digest.startswith(release) and len(release) >= LEAST_DIGITS:
-                return partial(self._woken, digest) if stack is self._rested else partial(self._through, stack, handler)
+                return partial(self._woken, digest) if stack is self._rested else partial(stack.ask, handler)
         known = ", ".join(digest[:12] for digest in stack.arms)
         raise Missing(f"no version {release!r} of {self.name!r} answers now (known: {known})")
 
@@ -156,13 +143,26 @@ class Deployment:
             await self._tidy()
             return True
 
-    async def load(self) -> None:
-        """Load what the store says, after an `unload` or while the model rests. Raises what loading raises."""
-        self.unloaded = False
-        await self.sync(again=True)
+    def index(self) -> list[ModelState]:
+        """Each release that answers, or that would if it were loaded, as the repository extension tells it."""
+        if self._stack is not None:
+            return [ModelState(self.name, digest, "READY") for digest in self.versions]
+        why = str(self._nothing_loaded()) if self._rested is None else "nobody asks for it: the next request loads it"
+        return [ModelState(self.name, digest, "UNAVAILABLE", why) for digest in self.versions or ("",)]
 
-    async def unload(self) -> None:
+    async def load(self, name: str = "") -> None:
+        """Load what the store says, after an `unload` or while the model rests. Raises what loading raises."""
+        self._check_name(name)
+        self.unloaded = False
+        # Whoever asked may go away; half of a change would stay.
+        await asyncio.shield(asyncio.ensure_future(self.sync(again=True)))
+
+    async def unload(self, name: str = "") -> None:
         """Let the models go once they have answered what they were asked; nobody is answered until a `load`."""
+        self._check_name(name)
+        await asyncio.shield(asyncio.ensure_future(self._unload()))
+
+    async def _unload(self) -> None:
         async with self._changing:
             self.unloaded = True
             self._let_go()
@@ -206,17 +206,18 @@ class Deployment:
             self.name, self.ready, self.rests, self.unloaded, doing, self.problem, sorted(self._loaded), counts
         )
 
-    async def _through(self, stack: _Stack, handler: Handler, request: Request) -> Response:
-        stack.asked += 1
-        stack.in_flight += 1
-        try:
-            response = await handler(request)
-        finally:
-            stack.in_flight -= 1
-        outputs = response.outputs
-        if type(outputs) is dict or isinstance(outputs, Mapping):
-            return response
-        return replace(response, outputs=_held(stack, outputs))
+    def counts(self) -> dict[tuple[str, Arm], Counts]:
+        """What each release has answered on each arm since the process began."""
+        return self._arranger.counts()
+
+    def batches(self) -> dict[str, Snapshot]:
+        """What the batcher of each loaded release has done."""
+        found = {digest: made.snapshot() for digest, made in self._loaded.items()}
+        return {digest: snapshot for digest, snapshot in found.items() if snapshot is not None}
+
+    def measurements(self) -> dict[str, Sequence[Measurement]]:
+        """What the handlers of each loaded release measured of themselves, such as what a cache is worth."""
+        return {digest: made.measurements() for digest, made in self._loaded.items()}
 
     async def _woken(self, release: str, request: Request) -> Response:
         """The answer after the model was loaded for it; many that ask meanwhile wait for one load."""
@@ -237,13 +238,17 @@ class Deployment:
         finally:
             self._waking = None
 
+    def _check_name(self, name: str) -> None:
+        if name and name != self.name:
+            raise Missing(unknown("model", name, (self.name,)))
+
     def _nothing_loaded(self) -> RoadworthyError:
         if self.unloaded:
             return Overloaded(f"{self.name!r} was unloaded; ask again when somebody has loaded it", 30.0)
         why = f" ({self.problem})" if self.problem else ""
         return Overloaded(f"{self.name!r} has no release loaded{why}; ask again when /v2/health/ready answers 200")
 
-    def _let_go(self) -> _Stack | None:
+    def _let_go(self) -> Stack | None:
         stack, self._stack = self._stack, None
         if stack is not None:
             self._retired.append(stack)
@@ -261,24 +266,39 @@ class Deployment:
     async def _change(self, wanted: Traffic) -> None:
         self.problem = ""
         try:
-            stable = await self._load(wanted.stable)
+            handler = await self._load(wanted.stable)
         except Exception as wrong:
             if self._stack is None:
                 raise
             self._refused = wanted
             await self._trouble("stable", wanted.stable, wrong)
             return
-        stack = self._stack_of(wanted, stable, await self._candidate(wanted))
+        stable, candidate = Loaded(wanted.stable, handler), await self._candidate(wanted)
+        stack = self._arranger(wanted, stable, candidate, await self._previous(wanted.stable))
         self._let_go()
         self._stack, self._rested, self._refused = stack, None, None
 
-    async def _candidate(self, wanted: Traffic) -> Assembled | None:
+    async def _candidate(self, wanted: Traffic) -> Loaded | None:
         if wanted.candidate is None or wanted.mode == "stable":
             return None
         try:
-            return await self._load(wanted.candidate)
+            return Loaded(wanted.candidate, await self._load(wanted.candidate))
         except Exception as wrong:
             await self._trouble("candidate", wanted.candidate, wrong)
+            return None
+
+    async def _previous(self, stable: str) -> Loaded | None:
+        """The release that was stable before this one, where a fallback may ask it. One that fails to load is told."""
+        if not self._arranger.needs_previous:
+            return None
+        history = await asyncio.to_thread(self.registry.history, self.name, "stable")
+        before = [change.digest for change in history if change.digest not in (None, stable)]
+        if not before or before[-1] is None:
+            return None
+        try:
+            return Loaded(before[-1], await self._load(before[-1]))
+        except Exception as wrong:
+            await self._trouble("previous", before[-1], wrong)
             return None
 
     async def _load(self, digest: str) -> Assembled:
@@ -292,21 +312,6 @@ class Deployment:
         made = assemble(release, self.registry.files(release), self.spec.root, self.spec.serving)
         made.warm_up()
         return made
-
-    def _stack_of(self, wanted: Traffic, stable: Assembled, candidate: Assembled | None) -> _Stack:
-        low = self._recorded(stable, wanted.stable, "stable")
-        if candidate is None or wanted.candidate is None:
-            return _Stack(wanted, low, {wanted.stable: low}, (wanted.stable,))
-        uses = (wanted.stable, wanted.candidate)
-        if wanted.mode == "shadow":
-            shadow = Shadow(low, self._recorded(candidate, wanted.candidate, "shadow"))
-            return _Stack(wanted, shadow, {wanted.stable: low}, uses, shadow)
-        high = self._recorded(candidate, wanted.candidate, "canary")
-        split = Split(wanted.share, wanted.salt)({"stable": low, "canary": high})
-        return _Stack(wanted, split, {wanted.stable: low, wanted.candidate: high}, uses)
-
-    def _recorded(self, handler: Handler, digest: str, arm: Arm) -> Handler:
-        return Recorded(handler, self.state.records.append, digest, arm)
 
     async def _trouble(self, arm: str, digest: str, wrong: Exception) -> None:
         self.problem = f"the {arm} release {digest[:12]} cannot be loaded: {type(wrong).__name__}: {wrong}"
@@ -324,16 +329,6 @@ class Deployment:
         used = {digest for stack in stacks for digest in stack.uses}
         for digest in [digest for digest in self._loaded if digest not in used]:
             await self._loaded.pop(digest).close()
-
-
-async def _held(stack: _Stack, tensors: AsyncIterator[Tensor]) -> AsyncIterator[Tensor]:
-    """A stream that holds its stack, and so its model, until it ends."""
-    stack.in_flight += 1
-    try:
-        async for tensor in tensors:
-            yield tensor
-    finally:
-        stack.in_flight -= 1
 
 
 async def _until(done: asyncio.Future[None], deadline: float | None, clock: Callable[[], float]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, count
@@ -12,7 +13,8 @@ from random import Random
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from msgspec.structs import replace
+import numpy as np
+from numpy.typing import NDArray
 
 from roadworthy.core.errors import BadRequest, unknown
 from roadworthy.core.spec import Field, Kind, Signature
@@ -53,58 +55,108 @@ _MOST: Mapping[Kind, float] = {"number": 3.4028234e38, "integer": 2**63 - 1}
 class _Rule:
     """What one input may be."""
 
-    __slots__ = ("datatypes", "kind", "most", "name", "nullable", "ones", "plain", "tails", "types", "whole", "width")
+    __slots__ = (
+        "datatypes",
+        "kind",
+        "most",
+        "name",
+        "nullable",
+        "ones",
+        "pack",
+        "plain",
+        "tails",
+        "types",
+        "whole",
+        "width",
+    )
 
     def __init__(self, name: str, field: Field) -> None:
         self.name, self.width, self.kind, self.nullable = name, field.width, field.kind, field.nullable
         self.datatypes = frozenset(_DATATYPES[field.kind])
         self.types = frozenset((*_TYPES[field.kind], *((type(None),) if field.nullable else ())))
+        self.pack = struct.Struct(f"{field.width}f").pack
         self.most = _MOST.get(field.kind, 0.0)
         self.whole = field.kind == "integer"
         self.plain = self.types - {type(None), *((float,) if self.whole else ())}
-        self.ones = ((1,), (1, 1)) if field.width == 1 else ()
+        self.ones = ((1,), (1, 1)) if field.width == 1 else ((1, field.width),)
         self.tails = frozenset({(), (1,)} if field.width == 1 else {(field.width,)})
 
-    def fits_one(self, datatype: str, shape: tuple[int, ...], data: Any) -> bool:
-        """Is this the common case, one value of a plain type? What it does not know, `__call__` looks at in full."""
-        return (
-            datatype in self.datatypes
-            and shape in self.ones
-            and type(data) is list
-            and len(data) == 1
-            and type(data[0]) in self.plain
-            and (not self.most or -self.most <= data[0] <= self.most)
-        )
+    def quick(self, datatype: str, shape: tuple[int, ...], data: Any) -> Any:
+        """The data in the common cases, one value of a plain type or one vector of numbers.
+
+        None is no refusal: `__call__` looks in full at what this does not know.
+        """
+        if shape not in self.ones or datatype not in self.datatypes or type(data) is not list:
+            return None
+        if self.width > 1:
+            return self._packed(data) if datatype == "FP32" and len(data) == self.width else None
+        if len(data) == 1 and type(data[0]) in self.plain and (not self.most or -self.most <= data[0] <= self.most):
+            return data
+        return None
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        """The tensor with flat data. Raises BadRequest naming the input, what was given and what is allowed."""
+        """The tensor with flat data. Raises BadRequest naming the input, what was given and what is allowed.
+
+        A vector of FP32 becomes an array of 32-bit floats, which is what the model sees and the record keeps.
+        """
         data, shape = tensor.data, tensor.shape
         if tensor.datatype not in self.datatypes:
             raise self._wrong(f"has datatype {tensor.datatype!r}", ", ".join(_DATATYPES[self.kind]))
-        if type(data) is not list:
+        if isinstance(data, np.ndarray):
+            data = data.reshape(-1)
+        elif type(data) is not list:
             raise self._wrong(f"has {data!r:.60} for `data`", "a list")
-        if data and type(data[0]) is list:
+        elif data and type(data[0]) is list:
             data = self._flat(data)
-            tensor = replace(tensor, data=data)
         if not shape or shape[1:] not in self.tails:
             raise self._wrong(f"has shape {list(shape)}", "[n] or [n, 1]" if self.width == 1 else f"[n, {self.width}]")
         if len(data) != shape[0] * self.width:
             raise self._wrong(f"has {len(data)} values", f"{shape[0] * self.width}, as its shape {list(shape)} says")
+        return Tensor(tensor.name, tensor.datatype, shape, self._checked(data, tensor.datatype))
+
+    def _checked(self, data: list[Any] | NDArray[Any], datatype: str) -> list[Any] | NDArray[Any]:
+        """The values, if each of them is allowed."""
+        if isinstance(data, np.ndarray):
+            return data if self.most and self._within(data) else self._each(data.tolist())
+        packed = self._packed(data) if self.width > 1 and datatype == "FP32" else None
+        return self._each(data) if packed is None else packed
+
+    def _each(self, data: list[Any]) -> list[Any]:
         if not self.types.issuperset(map(type, data)):
             raise self._wrong_value(*next((i, v) for i, v in enumerate(data) if type(v) not in self.types))
-        return self._numbers(tensor, data) if self.most else tensor
+        return self._numbers(data) if self.most else data
 
-    def _numbers(self, tensor: Tensor, data: list[Any]) -> Tensor:
+    def _within(self, data: NDArray[Any]) -> bool:
+        """Does an array hold numbers within bounds, and no null? Where it does not, a look at each says which."""
+        if data.dtype.kind not in ("iu" if self.whole else "iuf"):
+            return False
+        if data.dtype == np.float32 or data.dtype == np.float16:
+            return bool(np.isfinite(data).all())
+        return bool(-self.most <= data.min(initial=0).item() and data.max(initial=0).item() <= self.most)
+
+    def _packed(self, data: list[Any]) -> NDArray[np.float32] | None:
+        """Numbers as 32-bit floats, each looked at in C alone; None where one is no number or not within bounds."""
+        if self.kind != "number":
+            return None
+        try:
+            msgspec.convert(data, list[float])  # packing would take a boolean for a number
+            if math.hypot(*data) <= self.most:
+                pack = self.pack if len(data) == self.width else struct.Struct(f"{len(data)}f").pack
+                return np.frombuffer(pack(*data), np.float32)
+        except (msgspec.ValidationError, OverflowError):
+            pass
+        return None
+
+    def _numbers(self, data: list[Any]) -> list[Any]:
         """Bounds hold; a NaN, which only some encoders write, is a null."""
         if self.nullable and any(v is not None and math.isnan(v) for v in data):
             data = [None if v is not None and math.isnan(v) else v for v in data]
-            tensor = replace(tensor, data=data)
         for i, value in enumerate(data):
             if value is None:
                 continue
             if not -self.most <= value <= self.most or (self.whole and value != value // 1):
                 raise self._wrong_value(i, value)
-        return tensor
+        return data
 
     def _flat(self, nested: list[Any]) -> list[Any]:
         """Row-major data may come nested, one list a row."""
@@ -124,7 +176,8 @@ class _Rule:
 class Edge:
     """Turns what callers send into a Request, or a BadRequest that says what is allowed.
 
-    With clock "request" the caller's `at` is the event time (a replay); with "wall" it is ignored.
+    With clock "request" the caller's `at` is the event time (a replay); with "wall" it is ignored. A request that
+    brings no deadline gets `timeout_seconds` (0: none); deadlines are on `monotonic`.
     """
 
     def __init__(
@@ -133,24 +186,38 @@ class Edge:
         clock: Clock = "wall",
         now: Callable[[], float] = time.time,
         rng: Random | None = None,
+        timeout_seconds: float = 0.0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.signature, self._clock, self._now = signature, clock, now
+        self._timeout, self._monotonic = timeout_seconds, monotonic
         self._rules = {name: _Rule(name, field) for name, field in signature.inputs.items()}
         self._node = f"{(rng or Random()).getrandbits(40):010x}"
         self._counter = count()
+        self._tick, self._time = -1, ""
 
-    def request(self, id: str | None, tensors: Sequence[Tensor], parameters: Mapping[str, Any] | None) -> Request:
-        """The checked Request. Without an `id` it gets one, in the order of time."""
+    def request(
+        self, id: str | None, tensors: Sequence[Tensor], parameters: Mapping[str, Any] | None, caller: bytes = b""
+    ) -> Request:
+        """The checked Request. Without an `id` it gets one, in the order of time; `caller` becomes one of its tags."""
         now = self._now()
         if not id:
-            # As in UUIDv7: milliseconds first, so that an index grows at its end; then what makes it unique.
-            id = f"{int(now * 1000):012x}-{next(self._counter):06x}-{self._node}"
+            id = self._new_id(now)
         elif len(id) > MOST_ID:
             raise BadRequest(f"`id` has {len(id)} characters; allowed: {MOST_ID}")
         inputs = self._inputs(tensors)
+        deadline = self._monotonic() + self._timeout if self._timeout else None
+        told = {"caller": caller.decode()} if caller else {}
         if not parameters:
-            return Request(id, inputs, now)
-        return self._with(id, inputs, now, dict(parameters))
+            return Request(id, inputs, now, tags=told, deadline=deadline)
+        return self._with(id, inputs, now, dict(parameters), deadline, told)
+
+    def _new_id(self, now: float) -> str:
+        """As in UUIDv7: milliseconds first, so that an index grows at its end; then what makes it unique."""
+        tick = int(now * 1000)
+        if tick != self._tick:
+            self._tick, self._time = tick, f"{tick:012x}"
+        return f"{self._time}-{next(self._counter):06x}-{self._node}"
 
     def _inputs(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
         rules, inputs = self._rules, {}
@@ -160,7 +227,12 @@ class Edge:
             rule = rules.get(name)
             if rule is None:
                 raise BadRequest(unknown("input", name, rules))
-            inputs[name] = tensor if rule.fits_one(tensor.datatype, shape, tensor.data) else rule(tensor)
+            data = rule.quick(tensor.datatype, shape, tensor.data)
+            if data is None:
+                tensor = rule(tensor)
+            elif data is not tensor.data:
+                tensor = Tensor(name, tensor.datatype, shape, data)
+            inputs[name] = tensor
             if shape[0] != rows:
                 raise BadRequest(
                     f"input {name!r} has {shape[0]} rows and {tensors[0].name!r} has {rows}; "
@@ -180,17 +252,25 @@ class Edge:
         twice = sorted({repr(name) for name in given if given.count(name) > 1})
         return BadRequest(f"input {', '.join(twice)} is given more than once; allowed: once")
 
-    def _with(self, id: str, inputs: dict[str, Tensor], now: float, parameters: dict[str, Any]) -> Request:
-        key, tags, at = (parameters.pop(name, None) for name in ("key", "tags", "at"))
+    def _with(
+        self,
+        id: str,
+        inputs: dict[str, Tensor],
+        now: float,
+        parameters: dict[str, Any],
+        deadline: float | None,
+        told: dict[str, str],
+    ) -> Request:
+        key, tags, at = parameters.pop("key", None), parameters.pop("tags", None), parameters.pop("at", None)
         if key is not None and not isinstance(key, str):
             raise BadRequest(f"parameter `key` is {key!r}; allowed: text")
         if tags is not None and not (isinstance(tags, dict) and all(isinstance(v, str) for v in tags.values())):
             raise BadRequest(f"parameter `tags` is {tags!r:.100}; allowed: an object of text values")
         # `True` is an int to Python; a time never is.
-        if at is not None and (type(at) not in (int, float) or not math.isfinite(at)):
+        if at is not None and (type(at) not in (int, float) or not -1e18 < at < 1e18):
             raise BadRequest(f"parameter `at` is {at!r}; allowed: Unix seconds")
         when = float(at) if at is not None and self._clock == "request" else now
-        return Request(id, inputs, when, key or "", tags or {}, parameters)
+        return Request(id, inputs, when, key or "", {**tags, **told} if tags else told, parameters, deadline)
 
 
 def read_body(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:

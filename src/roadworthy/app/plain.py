@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +11,9 @@ from msgspec import Struct
 
 from roadworthy.app.edge import Edge, read_body
 from roadworthy.app.exchange import Call, Reply
+from roadworthy.app.head import CALLER
 from roadworthy.app.routes import Routes
+from roadworthy.app.schedule import is_scheduled, with_schedule
 from roadworthy.core.errors import BadRequest, unknown
 from roadworthy.core.spec import Signature
 from roadworthy.core.wire import Handler, Response, Tensor
@@ -28,8 +31,8 @@ class PlainRequest(Struct, forbid_unknown_fields=True):
 class Plain:
     """The route, over the same check as the tensors' protocol."""
 
-    def __init__(self, handler: Handler, edge: Edge) -> None:
-        self._handler, self._edge = handler, edge
+    def __init__(self, handler: Handler, edge: Edge, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._handler, self._edge, self._monotonic = handler, edge, monotonic
         self._decoder = msgspec.json.Decoder(PlainRequest)
         self._encoder = msgspec.json.Encoder(enc_hook=lambda array: array.tolist())
 
@@ -41,8 +44,18 @@ class Plain:
         """One answered row for each row asked."""
         asked = read_body(self._decoder, call.body)
         tensors = _tensors(_columns(asked, self._edge.signature), self._edge.signature)
-        response = await self._handler(self._edge.request(asked.id, tensors, asked.parameters))
-        body = {"id": response.id, "rows": _rows(response), "release": response.release, "arm": response.arm}
+        request = self._edge.request(asked.id, tensors, asked.parameters, call.headers.get(CALLER, b""))
+        if is_scheduled(call.headers, asked.parameters):
+            request = with_schedule(request, call.headers, asked.parameters, self._monotonic())
+        response = await self._handler(request)
+        body: dict[str, Any] = {
+            "id": response.id,
+            "rows": _rows(response),
+            "release": response.release,
+            "arm": response.arm,
+        }
+        if response.path:
+            body["path"] = response.path
         return Reply(200, self._encoder.encode(body))
 
 

@@ -15,19 +15,13 @@ from pathlib import Path
 import msgspec
 import uvloop
 from msgspec import Struct
-from prometheus_client import CollectorRegistry
 
-from roadworthy.app.admin import Admin
 from roadworthy.app.changes import Changes
-from roadworthy.app.connection import Limits
 from roadworthy.app.deployment import Deployment, log
-from roadworthy.app.edge import Clock, Edge
+from roadworthy.app.doors import Doors
+from roadworthy.app.edge import Clock
 from roadworthy.app.http import Server
-from roadworthy.app.listener import Listener
-from roadworthy.app.openinference import OpenInference
-from roadworthy.app.plain import Plain
-from roadworthy.app.routes import Routes
-from roadworthy.core.errors import Taken
+from roadworthy.app.limits import Limits
 from roadworthy.core.spec import Spec
 from roadworthy.registry.releases import Registry
 from roadworthy.store.state import State
@@ -43,11 +37,13 @@ class Address(Struct):
     host: str
     port: int
     admin_port: int
+    grpc_port: int = 0
+    tls: bool = False
 
     @property
     def url(self) -> str:
         """The public listener."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     @property
     def admin_url(self) -> str:
@@ -61,6 +57,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     admin_port: int = 0,
+    grpc_port: int | None = None,
     clock: Clock = "wall",
     drain_seconds: float = 1.0,
     grace_seconds: float = 30.0,
@@ -68,7 +65,7 @@ def serve(
     now: Callable[[], float] = time.time,
     say: Callable[[str], object] = sys.stdout.write,
 ) -> None:
-    """Serve the spec's application until SIGTERM or SIGINT. Port 0 lets the system choose.
+    """Serve the spec's application until SIGTERM or SIGINT. Port 0 lets the system choose; no `grpc_port`, no gRPC.
 
     On the signal `ready` says 503 while the listeners stay open for `drain_seconds`, so that whoever balances the load
     can look away; then what has arrived is answered within `grace_seconds`. A second signal cuts both short. Raises
@@ -79,18 +76,21 @@ def serve(
         name = spec.application.name
         with State.open(state_dir, spec.serving.durability) as state, state.lock_server(f"serving {name}"):
             deployment = Deployment(state, Registry(state), spec, name, now)
-            front, back = _servers(deployment, clock, limits)
-            stop, hurry = _signals(front)
+            doors = Doors(deployment, clock, limits)
+            stop, hurry = _signals(doors.front)
             try:
-                ports = await _listen(front, host, port), await _listen(back, "127.0.0.1", admin_port)
+                ports = await doors.listen(host, port, admin_port, grpc_port)
                 await deployment.sync()
                 quiet_collector()
-                with _told(state_dir / ADDRESS, Address(os.getpid(), host, *ports), say):
+                doors.open()
+                address = Address(os.getpid(), host, ports.public, ports.admin, ports.grpc, doors.tls)
+                with _told(state_dir / ADDRESS, address, say):
                     await _follow(deployment, stop)
                     deployment.draining = True
+                    doors.leave()
                     await _either(hurry, drain_seconds)
             finally:
-                await _finish(deployment, front, back, 0.0 if hurry.is_set() else grace_seconds)
+                await _finish(deployment, doors, 0.0 if hurry.is_set() else grace_seconds)
 
     uvloop.run(run())
 
@@ -105,31 +105,6 @@ def read_address(state_dir: Path) -> Address | None:
     except PermissionError:  # it lives, and is somebody else's
         pass
     return address
-
-
-def _servers(deployment: Deployment, clock: Clock, limits: Limits | None) -> tuple[Server, Listener]:
-    """The public listener with both protocols, and the operator's."""
-    public = Routes()
-    edge = Edge(deployment.signature, clock, deployment.now)
-    OpenInference(deployment, edge).add_to(public)
-    Plain(deployment, edge).add_to(public)
-    admin = Admin(deployment, CollectorRegistry())
-    return Server(public, limits, deployment.now), Listener(admin.app)
-
-
-async def _listen(server: Server | Listener, host: str, port: int) -> int:
-    try:
-        return await server.listen(host, port)
-    except OSError as taken:
-        raise Taken(f"cannot listen on {host}:{port}: {taken}; choose another port, or 0 for any") from taken
-
-
-async def _finish(deployment: Deployment, front: Server, back: Listener, grace_seconds: float) -> None:
-    """Answer what has arrived, then let the shadows and the models end."""
-    await front.close(grace_seconds)
-    await back.close(1.0)
-    with suppress(TimeoutError):  # a shadow that hangs holds nobody up for ever
-        await asyncio.wait_for(deployment.close(), max(1.0, grace_seconds))
 
 
 async def _follow(deployment: Deployment, stop: asyncio.Event) -> None:
@@ -184,9 +159,17 @@ def _told(path: Path, address: Address, say: Callable[[str], object]) -> Iterato
     aside = path.with_suffix(".tmp")
     aside.write_bytes(msgspec.json.encode(address))
     aside.rename(path)
-    say(f"serving on {address.url}, admin on {address.admin_url}\n")
+    grpc = f", gRPC on {address.host}:{address.grpc_port}" if address.grpc_port else ""
+    say(f"serving on {address.url}{grpc}, admin on {address.admin_url}\n")
     sys.stdout.flush()
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+async def _finish(deployment: Deployment, doors: Doors, grace_seconds: float) -> None:
+    """Answer what has arrived, then let the shadows and the models end."""
+    await doors.close(grace_seconds)
+    with suppress(TimeoutError):  # a shadow that hangs holds nobody up for ever
+        await asyncio.wait_for(deployment.close(), max(1.0, grace_seconds))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 DAY = 86_400.0
-ENGINES = {".onnx": "onnx", ".skops": "sklearn", ".pkl": "sklearn", ".joblib": "sklearn"}
+ENGINES = {".onnx": "onnx", ".skops": "sklearn", ".pkl": "sklearn", ".joblib": "sklearn", ".pt2": "torch"}
 
 
 def silent(line: str) -> None:
@@ -68,10 +69,7 @@ def claims_of(spec: Spec) -> tuple[Claim, ...]:
 def lab_release(spec: Spec, at: float, by: str) -> tuple[Release, dict[str, Path]]:
     """The project's own model as a Release, with the files that it is made of."""
     file = spec.path(spec.model.file)
-    plan = spec.model.engine or ENGINES.get(file.suffix, "")
-    if not plan:
-        raise SpecError(f"no engine is known for {file.suffix!r} files: name one as `model.engine` ({file})")
-    artifact = Artifact("model", "", 0, engine=written(plan), made_by=str(spec.model.file))
+    artifact = Artifact("model", "", 0, engine=written(engine_plan(spec)), made_by=str(spec.model.file))
     release = Release(
         name=f"{spec.application.name}-lab",
         artifacts=(artifact,),
@@ -81,12 +79,52 @@ def lab_release(spec: Spec, at: float, by: str) -> tuple[Release, dict[str, Path
         made_by=by,
         made_at=at,
     )
-    return with_code(release, {"model": file}, spec.root)
+    return with_code(release, {"model": _as_one_file(file, spec.state / "work")}, spec.root)
+
+
+def engine_plan(spec: Spec) -> Any:
+    """The plan of what runs the project's model: as it says, or as the model's suffix does. Raises SpecError."""
+    file = spec.path(spec.model.file)
+    plan = spec.model.engine or ENGINES.get(file.suffix, "")
+    if not plan:
+        raise SpecError(f"no engine is known for {file.suffix!r} files: name one as `model.engine` ({file})")
+    return plan
+
+
+def trusting(spec: Spec) -> Spec:
+    """The project with `trust` said for its model. Raises SpecError where its engine runs no code of a file."""
+    from roadworthy.serve.base import engine
+
+    name, settings = read_plan(engine_plan(spec))
+    if "trust" not in {field.name for field in dataclasses.fields(engine.get(name, spec.root))}:
+        raise SpecError(f"engine {name!r} runs no code that its file brings along: leave out `--trust`")
+    model = msgspec.structs.replace(spec.model, engine={name: {**settings, "trust": True}})
+    return msgspec.structs.replace(spec, model=model)
+
+
+def record_trust(spec: Spec, state: State, at: float, by: str) -> bool:
+    """Write down who trusts the model's file, before anything opens it; True where the project says that it is trusted.
+
+    The event is named `trusted` and has the file and its SHA-256; the release's digest covers the setting itself.
+    """
+    from roadworthy.serve.base import engine
+    from roadworthy.store.events import write_event
+
+    release, files = lab_release(spec, at, by)
+    if not getattr(engine.make(engine_plan(spec), spec.root, file=files["model"]), "trust", False):
+        return False
+    kept = with_digests(release, files).artifacts[0]
+    data = {"by": by, "file": spec.model.file, "sha256": kept.digest, "bytes": kept.bytes, "engine": kept.engine}
+    write_event(state.engine, at, "trusted", spec.application.name, data)
+    return True
 
 
 def with_code(release: Release, files: Mapping[str, Path], root: Path) -> tuple[Release, dict[str, Path]]:
     """The release with the project's own code (`file.py:Name` in its plans) among its artifacts: it decides answers."""
     plans = [read_plan(plan)[0] for plan in (*release.preprocessing, *release.wrappers)]
+    for artifact in release.artifacts:
+        name, settings = read_plan(artifact.engine)
+        plans += [name, *(value for value in settings.values() if isinstance(value, str))]
     code = sorted({name.rpartition(":")[0] for name in plans if ".py:" in name})
     added = tuple(Artifact(file, "", 0) for file in code if file not in files)
     whole = msgspec.structs.replace(release, artifacts=(*release.artifacts, *added))
@@ -212,3 +250,13 @@ def _fingerprint(release: Release) -> bytes:
     """What decides the answers of a release, without who made it and when. The order of the inputs is part of it."""
     bare = msgspec.structs.replace(release, made_at=0.0, made_by="", note="")
     return msgspec.json.encode(bare)
+
+
+def _as_one_file(file: Path, folder: Path) -> Path:
+    """The model's file; of a model that is a folder, that folder as one file, which is what a release keeps."""
+    if not file.is_dir():
+        return file
+    from roadworthy.serve.formats.folder import pack
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return pack(file, folder / f"{file.name}.zip")

@@ -2,55 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.errors import BadData, SpecError
+from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Serving
 from roadworthy.core.wire import Handler, Request, Response
-from roadworthy.serve.base import engine, wrapper
+from roadworthy.serve.base import Engine, Streaming, Wrapper, engine, wrapper
 from roadworthy.serve.batch import Batch
+from roadworthy.serve.batch_counts import Snapshot
+from roadworthy.serve.fold import fold
+from roadworthy.serve.streamed import Streamed, streams
+from roadworthy.serve.wrappers.cache import Caching
 
 
 @dataclass(frozen=True)
 class Assembled:
-    """The Handler of a release: its preprocessing, its wrappers, and the batch with the engine inside."""
+    """The Handler of a release: its preprocessing, its wrappers, and what runs the engine (`core`), innermost.
 
-    handler: Handler
-    batch: Batch
+    `handlers` are all of them, the outermost first.
+    """
+
+    handlers: tuple[Handler, ...]
+    core: Batch | Streamed
 
     def __call__(self, request: Request) -> Awaitable[Response]:
         """What the outermost handler answers."""
-        return self.handler(request)
+        return self.handlers[0](request)
 
     def warm_up(self) -> None:
         """Load the model and measure it (blocks); see `Batch.warm_up`."""
-        self.batch.warm_up()
+        self.core.warm_up()
+
+    def snapshot(self) -> Snapshot | None:
+        """What the batcher has done; None for a model that streams."""
+        return self.core.snapshot() if isinstance(self.core, Batch) else None
+
+    def measurements(self, usd_per_hour: float = 0.0) -> tuple[Measurement, ...]:
+        """What handlers on the way measured of themselves, such as what a cache is worth."""
+        return tuple(one for caching in self._caches() for one in caching.measurements(usd_per_hour))
+
+    def remembered(self, request: Request) -> Response | None:
+        """The last good answer to this input, fresh or not, where a cache stands outermost."""
+        outer = self.handlers[0]
+        return outer.stale(request) if isinstance(outer, Caching) else None
 
     async def close(self) -> None:
-        """Let the running batch end and turn away what is queued."""
-        await self.batch.close()
+        """Let what runs end and turn away what is queued."""
+        await self.core.close()
+
+    def _caches(self) -> list[Caching]:
+        return [handler for handler in self.handlers if isinstance(handler, Caching)]
 
 
 def assemble(release: Release, files: Mapping[str, Path], root: Path, serving: Serving) -> Assembled:
-    """The handlers of a release, from the request to the model: preprocessing, wrappers, batch.
+    """The handlers of a release, from the request to the model: preprocessing, wrappers, batch (or streams).
 
+    Innermost wrappers that work on arrays become part of the engine (`serve/fold.py`).
     `files` maps an artifact's name to its path; plans such as `faults.py:Flaky` are relative to `root`. Raises BadData
     where the model does not take the release's signature, SpecError where a plan cannot be made.
     """
+    plans = (*release.preprocessing, *release.wrappers)
+
+    def engine_and_wrappers() -> tuple[Engine, Sequence[Wrapper]]:
+        return fold(_engine_of(release, files, root), [wrapper.make(plan, root) for plan in plans])
+
+    runs, wrappers = engine_and_wrappers()
+    if isinstance(runs, Streaming) and streams(runs):
+        core: Batch | Streamed = Streamed(runs, release.signature, release.digest)
+    else:
+        core = _batch(runs, release, serving, renew=lambda: engine_and_wrappers()[0])
+    handlers: list[Handler] = [core]
+    for outer in reversed(wrappers):
+        handlers.insert(0, outer(handlers[0]))
+    return Assembled(tuple(handlers), core)
+
+
+def _batch(runs: Engine, release: Release, serving: Serving, renew: Callable[[], Engine]) -> Batch:
+    return Batch(
+        runs,
+        release.signature,
+        release.digest,
+        serving.most_rows,
+        serving.queue,
+        serving.place,
+        preferred_rows=serving.preferred_rows,
+        most_delay_seconds=serving.most_delay_seconds,
+        alike=serving.alike,
+        hang_seconds=serving.hang_seconds,
+        renew=renew,
+    )
+
+
+def _engine_of(release: Release, files: Mapping[str, Path], root: Path) -> Engine:
+    """The engine of a release, checked against its signature; what hung is replaced by another one of these."""
     model = _model_of(release, files)
     answer = next(iter(release.signature.outputs)) if len(release.signature.outputs) == 1 else ""
-    runs = engine.make(model.engine, root, file=files["model"], output=answer)
+    runs = engine.make(model.engine, root, file=files["model"], folder=root, output=answer)
     check = getattr(runs, "check", None)
     if check is not None:
         check(release.signature)
-    batch = Batch(runs, release.signature, release.digest, serving.most_rows, serving.queue)
-    handler: Handler = batch
-    for plan in reversed((*release.preprocessing, *release.wrappers)):
-        handler = wrapper.make(plan, root)(handler)
-    return Assembled(handler, batch)
+    return runs
 
 
 def _model_of(release: Release, files: Mapping[str, Path]) -> Artifact:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from roadworthy.core.catalog import Catalog
 from roadworthy.core.wire import Handler
+from roadworthy.serve.fallback import fallback as fallback
+from roadworthy.serve.queue import queue as queue
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,11 +18,29 @@ class Engine(Protocol):
     """Maps named columns to named columns, row by row, order kept; no rows in gives no rows out.
 
     Inputs have shape (n, width): float32 with NaN for null, int64, bool, or object holding str or None. Outputs have
-    shape (n,) or (n, k). An engine knows nothing of requests, batching or time. Its settings are its fields, and
-    `file` (a path) is given by whoever makes it. It loads what it needs at its first call.
+    shape (n,) or (n, k). An engine knows nothing of requests, batching or time. Its settings are its fields; `file`
+    (a path), `folder` (of the project, to which code is relative) and `output` are given by whoever makes it, where
+    they are fields. It loads what it needs at its first call.
+
+    Beyond `__call__` it may have `check(signature)`, which raises BadData where the model does not take that, a
+    classmethod `describe(file) -> Signature | None` that tells what a model file takes, a setting `trust` where its
+    files can hold code, and `example(folder)`, on which the laws are run.
     """
 
     def __call__(self, columns: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]: ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """An engine that may answer one row piece by piece; `streams` says whether this one does.
+
+    One that does is not batched: it goes into `Streamed`. A piece maps a name to an array of shape (1,) or (1, k).
+    """
+
+    @property
+    def streams(self) -> bool: ...
+
+    def stream(self, columns: Mapping[str, NDArray[Any]]) -> Iterator[Mapping[str, NDArray[Any]]]: ...
 
 
 class Wrapper(Protocol):

@@ -35,6 +35,10 @@ _NUMPY: dict[np.dtype[Any], Datatype] = {
     np.dtype(np.float32): "FP32",
     np.dtype(np.float64): "FP64",
 }
+_ARRAYS: dict[Datatype, np.dtype[Any]] = {datatype: dtype for dtype, datatype in _NUMPY.items()}
+
+# An engine's array of this name is not an output: it says how sure each row is, and becomes `Response.confidence`.
+CONFIDENCE = "confidence"
 
 
 class Block(NamedTuple):
@@ -81,6 +85,8 @@ def scatter(outputs: Mapping[str, NDArray[Any]], rows: Sequence[int]) -> list[di
     """
     answers: list[dict[str, Tensor]] = [{} for _ in rows]
     for name, values in outputs.items():
+        if name == CONFIDENCE:
+            continue
         array = np.asarray(values)
         if array.ndim == 0 or len(array) != sum(rows):
             got = f"{len(array)} rows" if array.ndim else "one number"
@@ -92,6 +98,30 @@ def scatter(outputs: Mapping[str, NDArray[Any]], rows: Sequence[int]) -> list[di
             answer[name] = Tensor(name, datatype, (n, *tail), flat[start:stop])
             start = stop
     return answers
+
+
+def confidence_of(outputs: Mapping[str, NDArray[Any]]) -> list[float] | None:
+    """How sure the model is of the class that it holds for the likeliest, one number a row.
+
+    What the engine says itself goes before what follows from a `probability` (n,) or `probabilities` (n, k); None where
+    there is none of them.
+    """
+    if CONFIDENCE in outputs:
+        return _listed(outputs[CONFIDENCE])
+    binary, many = outputs.get("probability"), outputs.get("probabilities")
+    if binary is not None and np.size(binary) == len(binary):
+        p = np.asarray(binary, np.float64)
+        return _listed(np.maximum(p, 1.0 - p))
+    if many is not None and np.ndim(many) == 2:
+        return _listed(np.max(many, axis=1))
+    return None
+
+
+def array_of(tensor: Tensor) -> NDArray[Any]:
+    """A tensor's values in its shape; a null among floats is a NaN."""
+    floats = tensor.datatype.startswith("FP")
+    array = np.asarray(tensor.data, _ARRAYS[tensor.datatype] if floats else None)
+    return array.reshape(tensor.shape)
 
 
 def made_up(signature: Signature, rows: int) -> dict[str, NDArray[Any]]:
@@ -122,9 +152,17 @@ def _merge(requests: Sequence[Request], block: Block, rows: int) -> NDArray[Any]
 def _flat(parts: Sequence[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if len(parts) == 1:
         return np.asarray(parts[0], dtype)
-    if all(type(part) is list for part in parts):
+    kinds = set(map(type, parts))
+    if kinds == {list}:
         return np.array(list(chain.from_iterable(parts)), dtype)
+    if kinds == {np.ndarray}:
+        return np.concatenate(parts, axis=None).astype(dtype, copy=False)
     return np.concatenate([np.asarray(part, dtype).reshape(-1) for part in parts])
+
+
+def _listed(values: NDArray[Any]) -> list[float]:
+    found: list[float] = np.asarray(values, np.float64).reshape(-1).tolist()
+    return found
 
 
 def _made_up_value(field: Field) -> Any:

@@ -6,11 +6,9 @@ One file, `records.db`. One thread of one process appends; other processes read 
 from __future__ import annotations
 
 import asyncio
-import math
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,25 +22,12 @@ from roadworthy.core.wire import Arm
 from roadworthy.store import labels as label_rows
 from roadworthy.store.files import Durability, StoreError, connect, naming
 from roadworthy.store.labels import LabelReport
-from roadworthy.store.writer import Row, Writer
+from roadworthy.store.outbox import Outbox
+from roadworthy.store.rows import ARMS, KINDS, TABLES, VERSION, Insert, record_of, rows_of, upgrade
+from roadworthy.store.writer import Writer
 
 # "RwRL": a file of some other program is refused, not filled with our tables.
 APPLICATION_ID = 0x5277524C
-VERSION = 1
-
-_TABLES = (
-    # A row is found by its id; `records_release` holds all that `counts` needs, so that it never reads a body.
-    """CREATE TABLE records (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, arm TEXT NOT NULL, at REAL NOT NULL,
-       release TEXT NOT NULL, failed INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (id, arm, failed))""",
-    "CREATE INDEX records_at ON records (at)",
-    "CREATE INDEX records_release ON records (release, arm, at)",
-    *label_rows.TABLES,
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {VERSION}",
-)
-
-_INSERT = """INSERT INTO records (id, arm, at, release, failed, body) VALUES (?, ?, ?, ?, ?, ?)
-             ON CONFLICT (id, arm, failed) DO NOTHING"""
 
 
 class RecordLog:
@@ -58,6 +43,8 @@ class RecordLog:
         self.path = path
         self.durability = durability
         self._writer: Writer | None = None
+        self._outboxes: dict[asyncio.AbstractEventLoop, Outbox] = {}
+        self._latest: Outbox | None = None
         self._starting = threading.Lock()
         self._closed = False
         self._idle: list[sqlite3.Connection] = []
@@ -67,23 +54,17 @@ class RecordLog:
     def append(self, make: Callable[[], Iterable[Record]]) -> asyncio.Future[None]:
         """Queue records from inside an event loop; the future is done once they are on disk.
 
-        Costs the caller about a microsecond: `make` and the encoding run on the writer's thread. Where the disk
-        refuses, the future gets a StoreError, and later appends are tried afresh.
+        Costs the caller about a microsecond: `make` and the encoding run later in the loop, for a whole group at once.
+        Where the disk refuses, the future gets a StoreError, and later appends are tried afresh.
         """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError as outside:
-            raise RuntimeError("`append` needs a running event loop; outside of one use `write`") from outside
-        future = loop.create_future()
-        (self._writer or self._start()).put((make, loop, future))
-        return future
+        outbox = self._latest
+        if outbox is None or not outbox.here:
+            outbox = self._outbox()
+        return outbox.append(make)
 
     def write(self, records: Iterable[Record]) -> None:
         """Write records and return once they are on disk; for code outside an event loop. Raises StoreError."""
-        rows = tuple(records)
-        future: Future[None] = Future()
-        (self._writer or self._start()).put((lambda: rows, None, future))
-        future.result()
+        (self._writer or self._start()).write(rows_of(records))
 
     def read(
         self,
@@ -99,9 +80,11 @@ class RecordLog:
         `after` is a `position` of the log: only records that came into it later are read.
         """
         where, given = _filters(since, until, release, arms, ids, after)
-        sql = f"SELECT body, value, labels.at FROM records LEFT JOIN labels USING (id){where} ORDER BY records.at, seq"
+        sql = f"""SELECT records.id, kind, records.at, digest, body, value, labels.at
+                  FROM records JOIN releases ON number = release LEFT JOIN labels USING (id){where}
+                  ORDER BY records.at, seq"""
         with naming(self.path), self._connection() as connection:
-            return [_record(*row) for row in connection.execute(sql, given)]
+            return [_labelled(*row) for row in connection.execute(sql, given)]
 
     def get(self, id: str) -> list[Record]:
         """The records of one request's row, one for each arm that answered it. Raises Missing when there is none."""
@@ -126,9 +109,11 @@ class RecordLog:
 
     def counts(self) -> dict[tuple[str, Arm], int]:
         """How many records there are of each (release, arm)."""
-        sql = "SELECT release, arm, count(*) FROM records GROUP BY release, arm"
+        sql = """SELECT digest, arm, sum(n) FROM releases JOIN
+                 (SELECT release, kind / 2 AS arm, count(*) AS n FROM records GROUP BY release, kind)
+                 ON number = release GROUP BY digest, arm"""
         with naming(self.path), self._connection() as connection:
-            return {(release, arm): n for release, arm, n in connection.execute(sql)}
+            return {(release, ARMS[arm]): n for release, arm, n in connection.execute(sql)}
 
     def position(self) -> int:
         """The position of the newest record, 0 in an empty log; `read(after=...)` goes on from there."""
@@ -149,7 +134,10 @@ class RecordLog:
         """Commit what is queued, then let go of the file. Closing twice does nothing."""
         with self._starting:
             self._closed, writer, self._writer = True, self._writer, None
+            outboxes, self._outboxes, self._latest = tuple(self._outboxes.values()), {}, None
         if writer is not None:
+            for outbox in outboxes:
+                outbox.flush()
             writer.close()
         while self._idle:
             self._idle.pop().close()
@@ -160,8 +148,22 @@ class RecordLog:
             if self._closed:
                 raise StoreError(f"`{self.path}` is closed: open the state directory again before writing")
             if self._writer is None:
-                self._writer = Writer(self.path, partial(connect, self.path, self.durability), _INSERT, _rows)
+                self._writer = Writer(self.path, partial(connect, self.path, self.durability), Insert)
             return self._writer
+
+    def _outbox(self) -> Outbox:
+        """The outbox of the running loop."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError as outside:
+            raise RuntimeError("`append` needs a running event loop; outside of one use `write`") from outside
+        writer = self._writer or self._start()
+        with self._starting:
+            for gone in [other for other in self._outboxes if other.is_closed()]:
+                self._outboxes.pop(gone).flush()
+            outbox = self._outboxes.setdefault(loop, Outbox(loop, writer, rows_of))
+            self._latest = outbox
+        return outbox
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -197,35 +199,10 @@ class RecordLog:
         return nearest(id, following) or "; `read` with `since` and `until` lists the ids of a stretch of time"
 
 
-_encode = msgspec.msgpack.Encoder(enc_hook=lambda value: _plain(value)).encode
-_decode = msgspec.msgpack.Decoder(Record).decode
-
-
-def _plain(value: Any) -> Any:
-    """numpy scalars and arrays as what they hold."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"a record cannot hold {value!r} ({type(value).__name__}): allowed are plain values and numpy's")
-
-
-def _rows(records: Iterable[Record]) -> list[Row]:
-    return [_row(record) for record in records]
-
-
-def _row(record: Record) -> Row:
-    """The columns of a record; its label is left out, because labels live in a table of their own."""
-    # One value that SQLite cannot keep would make it refuse the whole group, with everybody else's rows.
-    if not all(isinstance(text, str) for text in (record.id, record.arm, record.release)):
-        raise TypeError(f"`id`, `arm` and `release` of a record must be text, got {record!r}")
-    if not math.isfinite(record.at):
-        raise ValueError(f"`at` of a record must be Unix seconds, got {record.at!r} in {record.id!r}")
-    if record.label is not None:
-        record = msgspec.structs.replace(record, label=None, label_at=None)
-    return record.id, record.arm, float(record.at), record.release, record.error is not None, _encode(record)
-
-
-def _record(body: bytes, label: float | None, label_at: float | None) -> Record:
-    record = _decode(body)
+def _labelled(
+    id: str, kind: int, at: float, release: str, body: bytes, label: float | None, label_at: float | None
+) -> Record:
+    record = record_of(id, kind, at, release, body)
     return record if label is None else msgspec.structs.replace(record, label=label, label_at=label_at)
 
 
@@ -241,9 +218,9 @@ def _filters(
     chosen = [
         ("records.at >= ?", since),
         ("records.at < ?", until),
-        ("release = ?", release),
-        ("arm IN (SELECT value FROM json_each(?))", _listed(arms)),
-        ("id IN (SELECT value FROM json_each(?))", _listed(ids)),
+        ("release = (SELECT number FROM releases WHERE digest = ?)", release),
+        ("kind IN (SELECT value FROM json_each(?))", _listed(_kinds(arms))),
+        ("records.id IN (SELECT value FROM json_each(?))", _listed(ids)),
         ("seq > ?", after),
     ]
     kept = [(clause, value) for clause, value in chosen if value is not None]
@@ -251,20 +228,30 @@ def _filters(
     return (f" WHERE {where}" if where else ""), [value for _, value in kept]
 
 
-def _listed(values: Collection[str] | None) -> str | None:
+def _kinds(arms: Collection[Arm] | None) -> Collection[int] | None:
+    return None if arms is None else [kind for (arm, _), kind in KINDS.items() if arm in arms]
+
+
+def _listed(values: Collection[Any] | None) -> str | None:
     return None if values is None else msgspec.json.encode(list(values)).decode()
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in a new file; refuse one that is not ours or that a newer version wrote."""
+    """Make the tables in a new file, and bring an older one up to date; refuse one that is not ours, or too new."""
     connection.execute("BEGIN IMMEDIATE")
-    if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        for statement in _TABLES:
-            connection.execute(statement)
-    connection.execute("COMMIT")
-    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    new = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    owner = APPLICATION_ID if new else connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if owner != APPLICATION_ID:
         raise StoreError(f"`{path}` is a SQLite database but not a record log; move it aside, or use another directory")
     if version > VERSION:
         raise StoreError(f"`{path}` has version {version}, this Roadworthy reads up to {VERSION}: upgrade roadworthy")
+    if new:
+        for statement in (*TABLES, *label_rows.TABLES):
+            connection.execute(statement)
+    elif version < VERSION:
+        upgrade(connection)
+    if new or version < VERSION:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")

@@ -1,154 +1,131 @@
-"""One thread that commits in groups what many callers hand in, so that a caller pays microseconds.
+"""One thread that commits what others hand in: all that waits when the disk becomes free, in one transaction.
 
-It does not know what a row means: callers hand in a function that makes things, and `rows_of` makes rows of them.
+It does not know what a row means.
 """
 
 from __future__ import annotations
 
-import asyncio
+import math
 import sqlite3
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from msgspec import Struct
+
 from roadworthy.store.files import StoreError, sentence
 
 Row = tuple[Any, ...]
-# What makes the things to write, the loop that waits for it (None: a plain thread does), and what it waits on.
-Item = tuple[Callable[[], Iterable[Any]], asyncio.AbstractEventLoop | None, "asyncio.Future[None] | Future[None]"]
+Insert = Callable[[Sequence[Row]], None]
 
 MOST_ROWS = 2000
 
 
+class Group(Struct, frozen=True):
+    """Rows that are committed together or not at all; `then` is told why not (None: they are), on any thread."""
+
+    rows: Sequence[Row]
+    then: Callable[[str | None], None]
+
+
 class Writer:
-    """Runs `insert` (SQL) over the rows of each item; an item's rows are committed together or not at all."""
+    """Has rows written by what `insert_through` makes of a new connection: all of them in one transaction."""
 
     def __init__(
         self,
         path: Path,
         connect: Callable[[], sqlite3.Connection],
-        insert: str,
-        rows_of: Callable[[Iterable[Any]], Sequence[Row]],
+        insert_through: Callable[[sqlite3.Connection], Insert],
     ) -> None:
         self.path = path
         self._connect = connect
-        self._insert = insert
-        self._rows_of = rows_of
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()
-        self.put = self._queue.put
-        self._closing = False
+        self._insert_through = insert_through
+        self._queue: SimpleQueue[Group | None] = SimpleQueue()
+        self._closing = self._closed = False
         self._connection: sqlite3.Connection | None = None
+        self._insert: Insert | None = None
         self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
+
+    def put(self, group: Group) -> None:
+        """Have a group written; after `close` it is refused with a sentence."""
+        self._queue.put(group)
+        if self._closed:
+            self._refuse_late()
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write and wait for it; for threads without an event loop. Raises StoreError."""
+        written: Future[str | None] = Future()
+        self.put(Group(rows, written.set_result))
+        failure = written.result()
+        if failure is not None:
+            raise StoreError(failure)
 
     def close(self) -> None:
         """Commit what is queued and end the thread; what is handed in during that fails with a sentence."""
         self._queue.put(None)
         self._thread.join()
-        _settle(self._waiting(), f"`{self.path}` is closed: the record was not written")
+        self._closed = True
+        self._refuse_late()
         self._drop_connection()
 
     def _run(self) -> None:
         while not self._closing:
             first = self._pull(wait=True)
             if first is not None:
-                self._write_group(first)
+                self._write_groups([first, *self._waiting(MOST_ROWS - len(first.rows))])
 
-    def _write_group(self, first: Item) -> None:
-        group = [first]
+    def _write_groups(self, groups: list[Group]) -> None:
         try:
-            self._commit(group)
+            self._commit(groups)
         # Whatever it is, it must reach the callers: a writer that dies would leave all of them waiting for ever.
         except Exception as error:
             self._drop_connection()
-            # All that waits fails with it: one busy timeout a group, never one a caller.
-            group += self._waiting()
+            # All that waits fails with it: one busy timeout a turn, never one a caller.
+            groups += self._waiting()
             why = sentence(self.path, error) if isinstance(error, sqlite3.Error) else f"`{self.path}`: {error!r}"
-            _settle(group, f"not recorded: {why}")
+            _tell(groups, f"not recorded: {why}")
         else:
-            _settle(group)
+            _tell(groups, None)
 
-    def _commit(self, group: list[Item]) -> None:
-        """Write one group in one transaction; `group` begins with its first item, and gathers the others."""
-        if self._connection is None:
+    def _commit(self, groups: Sequence[Group]) -> None:
+        if self._connection is None or self._insert is None:
             self._connection = self._connect()
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany(self._insert, self._rows(group))
-        self._connection.execute("COMMIT")
+            self._insert = self._insert_through(self._connection)
+        self._insert(groups[0].rows if len(groups) == 1 else [row for group in groups for row in group.rows])
 
-    def _rows(self, group: list[Item]) -> Iterator[Row]:
-        """The rows of the group, pulled from the queue while they are inserted, so that late comers still catch it."""
-        item: Item | None = group.pop()
-        count = 0
-        while item is not None:
-            # An item's rows are complete before the first is inserted: a fault in its maker is that item's alone.
-            try:
-                made = self._rows_of(item[0]())
-            except Exception as fault:
-                _call(item[1], _refuse, item[2], fault)
-            else:
-                group.append(item)
-                count += len(made)
-                yield from made
-            item = self._pull(wait=False) if count < MOST_ROWS else None
-
-    def _pull(self, wait: bool) -> Item | None:
-        """The next item; None when there is none, or when the queue says that this is the end."""
+    def _pull(self, wait: bool) -> Group | None:
+        """The next group; None when there is none, or when the queue says that this is the end."""
         try:
-            item = self._queue.get(wait)
+            group = self._queue.get(wait)
         except Empty:
             return None
-        self._closing = item is None
-        return item
+        self._closing = self._closing or group is None
+        return group
 
-    def _waiting(self) -> list[Item]:
-        found = []
-        while (item := self._pull(wait=False)) is not None:
-            found.append(item)
+    def _waiting(self, most_rows: float = math.inf) -> list[Group]:
+        found: list[Group] = []
+        while most_rows > 0 and (group := self._pull(wait=False)) is not None:
+            found.append(group)
+            most_rows -= len(group.rows)
         return found
+
+    def _refuse_late(self) -> None:
+        _tell(self._waiting(), f"`{self.path}` is closed: the record was not written")
 
     def _drop_connection(self) -> None:
         """Let go of the connection with its open transaction; the next group opens a new one."""
-        broken, self._connection = self._connection, None
+        broken, self._connection, self._insert = self._connection, None, None
         if broken is not None:
             # The checkpoint that closing tries may fail on the same full disk; the log itself is untouched by that.
             with suppress(sqlite3.Error):
                 broken.close()
 
 
-def _settle(group: list[Item], failure: str | None = None) -> None:
-    """Answer the futures of a group, with one call into each event loop that waits for some of them."""
-    by_loop: dict[asyncio.AbstractEventLoop | None, list[Any]] = defaultdict(list)
-    for _, loop, future in group:
-        by_loop[loop].append(future)
-    for loop, futures in by_loop.items():
-        _call(loop, _answer, futures, failure)
-
-
-def _call(loop: asyncio.AbstractEventLoop | None, function: Callable[..., None], *given: Any) -> None:
-    if loop is None:
-        function(*given)
-        return
-    # RuntimeError: the loop was closed, so that nobody waits any more; what was committed stays committed.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *given)
-
-
-def _answer(futures: list[Any], failure: str | None) -> None:
-    for future in futures:
-        if future.done():
-            continue
-        if failure is None:
-            future.set_result(None)
-        else:
-            future.set_exception(StoreError(failure))
-
-
-def _refuse(future: Any, fault: Exception) -> None:
-    if not future.done():
-        future.set_exception(fault)
+def _tell(groups: Iterable[Group], failure: str | None) -> None:
+    for group in groups:
+        group.then(failure)

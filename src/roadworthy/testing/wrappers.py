@@ -1,4 +1,7 @@
-"""The laws of wrappers: ids kept, no request lost, errors let through, as many rows out as in, and no Task needed."""
+"""The laws of wrappers: ids kept, no request lost, errors let through, as many rows out as in, and no Task needed.
+
+A wrapper that can be folded into the engine (`serve/fold.py`) must do the same there.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from roadworthy.core.wire import Handler, Request, Response, Step, Tensor
+from roadworthy.serve.columns import CONFIDENCE, array_of, confidence_of
+from roadworthy.serve.fold import Folded, OnOutputs
 
 # Long beyond what any wrapper takes around a handler that answers at once: whoever is not back then is lost.
 LOST_AFTER_SECONDS = 5.0
@@ -20,23 +28,28 @@ class Planted(Exception):
 
 @dataclass
 class Inner:
-    """A handler that answers each row with a probability of its own after a turn of the loop, and keeps what it saw."""
+    """A handler that answers each row with numbers of its own after a turn of the loop, and keeps what it saw."""
 
     wrong: Exception | None = None
     seen: list[Request] = field(default_factory=list)
 
     async def __call__(self, request: Request) -> Response:
-        """One output `probability` (n,), a confidence and a step. Raises `wrong` where there is one."""
+        """A `probability` (n,), `scores` (n, 3), a confidence and a step. Raises `wrong` where there is one."""
         self.seen.append(request)
         answered = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(answered.set_result, None)
         await answered
         if self.wrong is not None:
             raise self.wrong
-        data = [(k + 1) / (request.n + 1) for k in range(request.n)]
-        outputs = {"probability": Tensor("probability", "FP64", (request.n,), data)}
-        sure, seconds = [max(p, 1 - p) for p in data], {"model": 0.001}
+        found = _answered(request.n)
+        outputs = {name: Tensor(name, "FP64", array.shape, array.reshape(-1).tolist()) for name, array in found.items()}
+        sure, seconds = confidence_of(found), {"model": 0.001}
         return Response(request.id, outputs, "inner", confidence=sure, path=(Step("inner", "asked"),), seconds=seconds)
+
+
+def _answered(n: int) -> dict[str, NDArray[Any]]:
+    p = np.arange(1, n + 1) / (n + 1)
+    return {"probability": p, "scores": np.stack([p, 1 - 2 * p, p * p], axis=1)}
 
 
 def check_wrapper(leaf: type) -> None:
@@ -52,6 +65,8 @@ def check_wrapper(leaf: type) -> None:
     )
     made, inputs = example()
     asyncio.run(_check_all(repr(made), made, inputs))
+    if isinstance(made, OnOutputs):
+        asyncio.run(_check_folded(repr(made), made, inputs))
 
 
 def drive(handler: Handler, request: Request) -> asyncio.Future[Response]:
@@ -134,6 +149,40 @@ async def _check_row_counts(name: str, wrap: Callable[[Handler], Handler], input
 async def _check_exceptions(name: str, wrap: Callable[[Handler], Handler], inputs: Mapping[str, Tensor]) -> None:
     (answer,) = await _all(name, [drive(wrap(Inner(Planted("planted"))), _request("law", inputs))])
     assert isinstance(answer, Planted), f"{name} does not let an error of the inner handler through: {answer!r}"
+
+
+async def _check_folded(name: str, made: Any, inputs: Mapping[str, Tensor]) -> None:
+    """Around an engine, on a batch's arrays, it does what it does around a handler, row by row and to copies."""
+    for n in (0, 1, 3):
+        given = _answered(n)
+        folded = Folded(lambda columns, given=given: given, made)({})
+        for key, array in _answered(n).items():
+            assert np.array_equal(given[key], array), f"{name} changes the arrays that it is given"
+        request = _request("law", {key: _head(tensor, n) for key, tensor in inputs.items()})
+        (answer,) = await _all(name, [drive(made(Inner()), request)])
+        assert isinstance(answer, Response), f"{name} fails a request of {n} rows: {answer!r}"
+        assert isinstance(answer.outputs, Mapping), f"{name} turns an answer into a stream"
+        arrays = {key: array_of(tensor) for key, tensor in answer.outputs.items()}
+        _see_alike(f"{name}, folded into the engine,", {**folded}, arrays)
+        sure = confidence_of(folded)
+        assert _close(answer.confidence, sure), f"{name} is sure by {answer.confidence!r}, and folded by {sure!r}"
+        singles = [made.on_outputs({key: array[[k]] for key, array in given.items()}) for k in range(n)]
+        for k, single in enumerate(singles):
+            _see_alike(f"{name}, on row {k} alone,", single, {key: array[[k]] for key, array in folded.items()})
+
+
+def _see_alike(what: str, got: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    names = got.keys() - {CONFIDENCE}
+    assert names == wanted.keys() - {CONFIDENCE}, f"{what} answers {sorted(names)} instead of {sorted(wanted)}"
+    for name in names:
+        assert got[name].shape == wanted[name].shape, f"{what} gives {name!r} the shape {got[name].shape}"
+        assert _close(got[name], wanted[name]), f"{what} answers {got[name]!r} for {name!r} instead of {wanted[name]!r}"
+
+
+def _close(got: Any, wanted: Any) -> bool:
+    if got is None or wanted is None:
+        return got is wanted
+    return np.shape(got) == np.shape(wanted) and np.allclose(got, wanted, rtol=1e-6, atol=1e-9, equal_nan=True)
 
 
 async def _all(name: str, answers: list[asyncio.Future[Response]]) -> list[Response | BaseException]:

@@ -152,3 +152,14 @@ def test_check_counts_the_columns_of_a_matrix(boosted: tuple[Any, Path]) -> None
 
 def test_a_plan_makes_it(boosted: tuple[Any, Path]) -> None:
     assert engine.make("onnx:threads=2", file=boosted[1]) == Onnx(boosted[1], threads=2)
+
+
+def test_describe_as_a_signature_names_inputs_and_answers(mixed: tuple[Any, Path], boosted: tuple[Any, Path]) -> None:
+    assert Onnx.describe(boosted[1]) == Signature({"X": Field(width=3)}, {"probability": Field()})
+    assert list(Onnx.describe(mixed[1]).inputs.values()) == [Field(), Field(), Field("text")]
+
+
+def test_a_graph_that_takes_one_row_at_a_time_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    file = save(LogisticRegression().fit(X, Y), tmp_path, initial_types=[("X", FloatTensorType([1, 3]))])
+    with pytest.raises(BadData, match="takes exactly 1 rows at a time in 'X': export it with a dynamic first"):
+        Onnx(file).check(NUMBERS)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
@@ -105,25 +107,47 @@ def test_three_classes_answer_all_probabilities_on_rows_and_on_none(tmp_path: Pa
     assert engine({name: values[:0] for name, values in COLUMNS.items()})["probabilities"].shape == (0, 3)
 
 
-@pytest.mark.parametrize("dump", [joblib.dump, lambda model, file: Path(file).write_bytes(pickle.dumps(model))])
-def test_a_pickle_is_refused_unless_trusted(dump: Callable[[Any, Any], Any], tmp_path: Path) -> None:
+def dump_pickle(model: Any, file: Path) -> None:
+    file.write_bytes(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("dump", [joblib.dump, dump_pickle])
+def test_a_pickle_of_a_plain_estimator_needs_no_trust(dump: Callable[[Any, Path], Any], tmp_path: Path) -> None:
     lab, file = LogisticRegression().fit(X, Y), tmp_path / "0123abcd"
     dump(lab, file)
-    with pytest.raises(BadData, match=r"runs whatever code is in it.*skops\.io\.dump.*`trust: true`"):
-        Sklearn(file)(COLUMNS)
-    got = Sklearn(file, trust=True)(COLUMNS)
-    np.testing.assert_allclose(got["probability"], lab.predict_proba(X)[:, 1])
+    np.testing.assert_allclose(Sklearn(file)(COLUMNS)["probability"], lab.predict_proba(X)[:, 1])
 
 
-def test_a_pickle_is_not_even_opened_before_it_is_refused(tmp_path: Path) -> None:
-    class Bomb:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return Path.touch, (tmp_path / "ran",)
+class Constant(LogisticRegression):
+    """An estimator of one's own, which is on no list."""
 
-    (tmp_path / "model.pkl").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(BadData):
+    def predict_proba(self, rows: Any) -> Any:
+        return np.full((len(rows), 2), 0.5)
+
+
+@pytest.mark.parametrize("dump", [joblib.dump, dump_pickle])
+def test_an_estimator_of_ones_own_is_refused_unless_trusted(
+    dump: Callable[[Any, Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "own_models", SimpleNamespace(Constant=Constant))
+    monkeypatch.setattr(Constant, "__module__", "own_models")
+    dump(Constant().fit(X, Y), tmp_path / "0123abcd")
+    with pytest.raises(BadData, match=r"uses own_models\.Constant, and allowed are.*ONNX, skops.*`trust: true`"):
+        Sklearn(tmp_path / "0123abcd")(COLUMNS)
+    assert set(Sklearn(tmp_path / "0123abcd", trust=True)(COLUMNS)["probability"]) == {0.5}
+
+
+def test_what_is_no_estimator_is_told(tmp_path: Path) -> None:
+    dump_pickle({"model": None}, tmp_path / "model.pkl")
+    with pytest.raises(BadData, match="holds a dict, which cannot predict; save the estimator"):
         Sklearn(tmp_path / "model.pkl")(COLUMNS)
-    assert not (tmp_path / "ran").exists()
+
+
+def test_describe_tells_names_and_widths(tmp_path: Path) -> None:
+    named = save(LogisticRegression().fit(FRAME.select("hour", "wind"), Y), tmp_path)
+    assert Sklearn.describe(named) == Signature({"hour": Field(), "wind": Field()}, {"probability": Field()})
+    bare = save(LogisticRegression().fit(X, np.arange(120) % 3), tmp_path)
+    assert Sklearn.describe(bare) == Signature({"x": Field(width=3)}, {"probabilities": Field(width=3)})
 
 
 def test_a_skops_file_with_an_unknown_type_is_refused_by_name(tmp_path: Path) -> None:

@@ -11,23 +11,27 @@ EXAMPLE = "roadworthy release --project examples/flights --why 'first model'"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Who releases, and why."""
+    """Who releases, and why, and whether the model's file may run code."""
     project_option(parser)
     parser.add_argument("--by", default="cli", help="who does it, for the history")
     parser.add_argument("--why", default="released by hand", help="the reason, for the history")
+    trust = "the file may run whatever code is in it, because you know who made it; this is written down"
+    parser.add_argument("--trust", action="store_true", help=trust)
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """The release's digest, and whether it went live or waits for a rollout."""
     import time
 
-    from roadworthy.cli.flows import release_model
+    from roadworthy.cli.flows import record_trust, release_model, trusting
     from roadworthy.registry.releases import Registry
 
-    spec = open_spec(args)
+    spec = trusting(open_spec(args)) if args.trust else open_spec(args)
     with open_state(spec) as state:
-        registry = Registry(state)
-        release, live = release_model(spec, registry, time.time(), args.by, args.why)
+        registry, at = Registry(state), time.time()
+        trusted = record_trust(spec, state, at, args.by)
+        release, live = release_model(spec, registry, at, args.by, args.why)
     next_step = "live as stable" if live else f"next: roadworthy rollout start {release.digest[:12]}"
-    body = {"digest": release.digest, "name": release.name, "live": live}
-    return Outcome(body, f"{release.name} {release.digest[:12]}: {next_step}")
+    body = {"digest": release.digest, "name": release.name, "live": live, "trusted": trusted}
+    told = f" (its file is trusted by {args.by!r}: written to the events)" if trusted else ""
+    return Outcome(body, f"{release.name} {release.digest[:12]}: {next_step}{told}")

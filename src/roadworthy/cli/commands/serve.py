@@ -20,6 +20,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--admin-port", type=int, default=0, help="port of the admin listener on 127.0.0.1 (a free one)"
     )
+    parser.add_argument("--grpc-port", type=int, default=None, help="speak gRPC too, on this port; 0 takes a free one")
     parser.add_argument(
         "--state", type=Path, default=None, help="directory of the records (.roadworthy in the project)"
     )
@@ -39,5 +40,5 @@ def run(args: argparse.Namespace) -> Outcome:
     port = spec.serving.port if args.port is None else args.port
     state = args.state or spec.state
     with looking(spec, state, args.look_seconds) if args.clock == "wall" else nullcontext():
-        serve(spec, state, host, port, args.admin_port, args.clock)
+        serve(spec, state, host, port, args.admin_port, args.grpc_port, args.clock)
     return Outcome({"stopped": True}, "stopped")

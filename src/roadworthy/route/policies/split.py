@@ -53,4 +53,6 @@ class Split:
         up = drawn < self.share
         response = await (high if up else low)(request)
         step = Step("split", f"drew {drawn:.4f}, {'below' if up else 'not below'} the share {self.share:g}")
-        return replace(response, arm=self.high if up else self.low, path=(step, *response.path))
+        # Whoever answered in the arm's place is not the arm.
+        arm = response.arm if response.arm == "fallback" else self.high if up else self.low
+        return replace(response, arm=arm, path=(step, *response.path))

@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadworthy.core.errors import BadData, Missing, nearest
-from roadworthy.core.spec import Signature
+from roadworthy.core.errors import BadData, Missing
+from roadworthy.core.spec import Field, Signature
 from roadworthy.core.wire import Datatype
 from roadworthy.serve.base import engine
+from roadworthy.serve.formats.base import LIMITS, Limits
+from roadworthy.serve.formats.folder import opened
+from roadworthy.serve.formats.onnx_graph import see_onnx
+from roadworthy.serve.ports import ARRAYS, Port, check_ports, feed, taken
 
-# What ONNX Runtime calls a type, what Open Inference calls it, and the array that carries it.
-_TYPES: dict[str, tuple[Datatype, type[Any]]] = {
-    "tensor(float)": ("FP32", np.float32),
-    "tensor(double)": ("FP64", np.float64),
-    "tensor(float16)": ("FP16", np.float16),
-    "tensor(int64)": ("INT64", np.int64),
-    "tensor(int32)": ("INT32", np.int32),
-    "tensor(int16)": ("INT16", np.int16),
-    "tensor(int8)": ("INT8", np.int8),
-    "tensor(uint8)": ("UINT8", np.uint8),
-    "tensor(bool)": ("BOOL", np.bool_),
-    "tensor(string)": ("BYTES", np.object_),
+# What ONNX Runtime calls a type, and what Open Inference calls it.
+_TYPES: dict[str, Datatype] = {
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(float16)": "FP16",
+    "tensor(int64)": "INT64",
+    "tensor(int32)": "INT32",
+    "tensor(int16)": "INT16",
+    "tensor(int8)": "INT8",
+    "tensor(uint8)": "UINT8",
+    "tensor(bool)": "BOOL",
+    "tensor(string)": "BYTES",
 }
-
-
-class Port(NamedTuple):
-    """An input of a graph: its name, its Open Inference datatype, and its shape with None for "any"."""
-
-    name: str
-    datatype: Datatype
-    shape: tuple[int | None, ...]
-
-    @property
-    def width(self) -> int | None:
-        """How many values a row has; None where the graph leaves it open."""
-        return 1 if len(self.shape) < 2 else self.shape[1]
 
 
 @engine("onnx", needs=(("onnxruntime", "onnx"),))
@@ -52,24 +43,33 @@ class Onnx:
     The graph takes an input of each column's name, or one matrix of all columns in the signature's order; any other
     arrangement is written in `inputs`: graph input -> columns. A null text is fed as "". A binary classifier (exported
     without zipmap) answers `probability`, of class 1; other graphs answer under their own names. `output` renames the
-    one answer.
+    one answer. Weights in files of their own need the model to be a folder, with one `.onnx` file in it.
     """
 
     file: Path
     threads: int = 1
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     output: str = ""
+    limits: Limits = LIMITS
 
     def __call__(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs of shape (n,) or (n, k). Raises BadData for a file that is not ONNX."""
-        feed = {port.name: _feed(columns, self._taken(port, tuple(columns)), port) for port in self._ports}
-        found = self._session.run(None, feed)
+        ports, have = self._ports, tuple(columns)
+        fed = {port.name: feed(columns, taken(port, ports, have, self.inputs), port) for port in ports}
+        found = self._session.run(None, fed)
         return _answers(dict(zip(self._names, found, strict=True)), self.output)
 
     def check(self, signature: Signature) -> None:
         """Raise BadData naming the first input that the graph wants and the signature does not promise."""
-        for port in self._ports:
-            _check_port(port, self._taken(port, tuple(signature.inputs)), signature, str(self.file))
+        check_ports(self._ports, signature, self.inputs, str(self.file))
+
+    @classmethod
+    def describe(cls, file: Path) -> Signature:
+        """What the graph takes and answers. Raises BadData where the file is not ONNX."""
+        made = cls(file)
+        zeros = {port.name: np.zeros((1, port.width or 1), ARRAYS[port.datatype]) for port in made._ports}
+        outputs = {name: Field(width=values[:1].size) for name, values in made(zeros).items()}
+        return Signature({port.name: port.field for port in made._ports}, outputs)
 
     @classmethod
     def example(cls, folder: Path) -> tuple[Onnx, dict[str, NDArray[Any]]]:
@@ -85,7 +85,7 @@ class Onnx:
 
     @cached_property
     def _session(self) -> Any:
-        return _open(self.file, self.threads)
+        return _open(opened(Path(self.file), self, self.limits), self.threads)
 
     @cached_property
     def _ports(self) -> tuple[Port, ...]:
@@ -95,25 +95,17 @@ class Onnx:
     def _names(self) -> list[str]:
         return [output.name for output in self._session.get_outputs()]
 
-    def _taken(self, port: Port, columns: tuple[str, ...]) -> tuple[str, ...]:
-        """The columns that go into a graph input, whether or not all of them are there."""
-        if port.name in self.inputs:
-            return self.inputs[port.name]
-        alone = len(self._ports) == 1 and port.name not in columns
-        return columns if alone and (port.width != 1 or len(columns) == 1) else (port.name,)
-
 
 def describe(file: Path) -> tuple[Port, ...]:
     """The inputs of an ONNX file. Raises BadData where it is not one."""
     return _ports_of(_open(file, 1))
 
 
-def _open(file: Path, threads: int) -> Any:
+def _open(place: Path, threads: int) -> Any:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    if not Path(file).is_file():
-        raise Missing(f"no model file {str(file)!r}")
+    file = _checked(place)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4
@@ -126,6 +118,23 @@ def _open(file: Path, threads: int) -> Any:
         raise BadData(f"{str(file)!r} is not an ONNX model that ONNX Runtime can run: {wrong}") from wrong
 
 
+def _checked(place: Path) -> Path:
+    """The graph's file, which reads no file that is not part of the model. Raises Unsafe, BadData or Missing."""
+    files: frozenset[str] = frozenset()
+    if place.is_dir():
+        graphs = sorted(place.glob("*.onnx"))
+        if len(graphs) != 1:
+            found = ", ".join(graph.name for graph in graphs) or "none"
+            raise BadData(f"{str(place)!r} must hold exactly one .onnx file, found {found}")
+        inner = [path for path in place.rglob("*") if path.is_file() and not path.is_symlink()]
+        files, place = frozenset(path.relative_to(place).as_posix() for path in inner), graphs[0]
+    if not place.is_file():
+        raise Missing(f"no model file {str(place)!r}")
+    with place.open("rb") as stream:
+        see_onnx(stream, str(place), files)
+    return place
+
+
 def _ports_of(session: Any) -> tuple[Port, ...]:
     return tuple(_port(node) for node in session.get_inputs())
 
@@ -134,19 +143,7 @@ def _port(node: Any) -> Port:
     if node.type not in _TYPES:
         raise BadData(f"graph input {node.name!r} is a {node.type}; supported are {', '.join(_TYPES)}")
     shape = tuple(size if isinstance(size, int) and size > 0 else None for size in node.shape)
-    return Port(node.name, _TYPES[node.type][0], shape)
-
-
-_ARRAYS = dict(_TYPES.values())
-
-
-def _feed(columns: Mapping[str, NDArray[Any]], taken: Sequence[str], port: Port) -> NDArray[Any]:
-    array = columns[taken[0]] if len(taken) == 1 else np.concatenate([columns[name] for name in taken], axis=1)
-    if port.datatype == "BYTES":
-        texts = ["" if value is None else str(value) for value in array.reshape(-1)]
-        array = np.array(texts, dtype=object).reshape(array.shape)
-    array = array.astype(_ARRAYS[port.datatype], copy=False)
-    return array.reshape(-1) if len(port.shape) == 1 else array
+    return Port(node.name, _TYPES[node.type], shape)
 
 
 def _answers(found: Mapping[str, Any], output: str) -> dict[str, NDArray[Any]]:
@@ -159,19 +156,3 @@ def _answers(found: Mapping[str, Any], output: str) -> dict[str, NDArray[Any]]:
         return {output or ("probability" if two else "probabilities"): scores[0][:, 1] if two else scores[0]}
     flat = {name: value[:, 0] if value.ndim == 2 and value.shape[1] == 1 else value for name, value in found.items()}
     return {output: next(iter(flat.values()))} if output and len(flat) == 1 else flat
-
-
-def _check_port(port: Port, taken: Sequence[str], signature: Signature, file: str) -> None:
-    for name in taken:
-        if name not in signature.inputs:
-            near, known = nearest(name, signature.inputs), ", ".join(signature.inputs)
-            raise BadData(f"{file!r} wants an input {name!r}{near} (the project has: {known})")
-        promised = signature.inputs[name].datatype
-        if (promised == "BYTES") != (port.datatype == "BYTES"):
-            raise BadData(f"{file!r} wants {port.datatype} for input {name!r} and the project promises {promised}")
-    width = sum(signature.inputs[name].width for name in taken)
-    if port.width is not None and port.width != width:
-        raise BadData(
-            f"{file!r} wants {port.width} values a row in {port.name!r} and the project promises {width} "
-            f"({', '.join(taken)})"
-        )

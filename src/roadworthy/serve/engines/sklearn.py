@@ -1,9 +1,8 @@
-"""A scikit-learn estimator, read from a skops file that cannot run code of its own."""
+"""A scikit-learn estimator, read from a skops file, or from a pickle whose every name is on a list."""
 
 from __future__ import annotations
 
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,42 +12,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roadworthy.core.errors import BadData, Missing, MissingExtra, nearest
-from roadworthy.core.spec import Signature
+from roadworthy.core.errors import BadData, MissingExtra, nearest
+from roadworthy.core.spec import Field, Signature
 from roadworthy.serve.base import engine
-
-# Beyond what skops itself trusts (estimators, numpy): the parts of which trees, boosting, ensembles and calibrators
-# are made. Exact names only: a prefix such as `sklearn.` would let functions through that read files.
-TRUSTED = frozenset(
-    {
-        "functools.partial",
-        "numpy.dtype",
-        "sklearn._loss.loss.HalfTweedieLossIdentity",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.compose._column_transformer._RemainderColsList",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils._bunch.Bunch",
-        "sklearn.utils.validation.check_array",
-    }
-)
+from roadworthy.serve.formats.base import LIMITS, Limits
+from roadworthy.serve.safe_import import load
 
 
 @engine("sklearn", needs=(("sklearn", "sklearn"), ("skops", "sklearn")))
 @dataclass(frozen=True)
 class Sklearn:
-    """A scikit-learn estimator or pipeline, from a `.skops` file; pickles only with `trust`.
+    """A scikit-learn estimator or pipeline, from a skops, pickle or joblib file.
 
-    Columns go in as one matrix (object where one of them is text), ordered by the names that the estimator was fitted
-    with, else as the signature has them; a pipeline that picks its columns by name gets a table (polars). A binary
-    classifier answers `probability`, of its second class, others `probabilities` (n, classes), a regressor `value`;
-    `output` renames the answer.
+    A file that holds anything but scikit-learn's own estimators is refused unless `trust` says that its maker is
+    trusted. Columns go in as one matrix (object where one of them is text), ordered by the names that the estimator was
+    fitted with, else as the signature has them; a pipeline that picks its columns by name gets a table (polars). A
+    binary classifier answers `probability`, of its second class, others `probabilities` (n, classes), a regressor
+    `value`; `output` renames the answer.
     """
 
     file: Path
     trust: bool = False
     output: str = ""
+    limits: Limits = LIMITS
 
     def __call__(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """One output of shape (n,) or (n, classes). Raises BadData for a file that is refused."""
@@ -73,6 +59,17 @@ class Sklearn:
             raise BadData(f"{str(self.file)!r} wants {wanted} values a row and the project promises {width}")
 
     @classmethod
+    def describe(cls, file: Path) -> Signature | None:
+        """What the estimator takes and answers, as far as it tells; which of its columns are text it does not."""
+        made = cls(file)
+        width = getattr(made._estimator, "n_features_in_", 0)
+        if not width:
+            return None
+        name, _, nothing = made._answer
+        inputs = {column: Field() for column in made._names or ()} or {"x": Field(width=width)}
+        return Signature(inputs, {name: Field(width=nothing[1] if len(nothing) > 1 else 1)})
+
+    @classmethod
     def example(cls, folder: Path) -> tuple[Sklearn, dict[str, NDArray[Any]]]:
         """A small model written into `folder`, and rows for it: what the laws run every engine on."""
         import skops.io
@@ -85,7 +82,12 @@ class Sklearn:
 
     @cached_property
     def _estimator(self) -> Any:
-        return load(Path(self.file), self.trust)
+        found = load(Path(self.file), self.trust, self.limits)
+        if not hasattr(found, "predict"):
+            raise BadData(
+                f"{str(self.file)!r} holds a {type(found).__name__}, which cannot predict; save the estimator"
+            )
+        return found
 
     @cached_property
     def _names(self) -> list[str] | None:
@@ -125,39 +127,3 @@ def _table(columns: Mapping[str, NDArray[Any]]) -> Any:
     except ImportError as absent:
         raise MissingExtra("a pipeline that picks columns by name", "polars", "data") from absent
     return polars.DataFrame({name: polars.Series(values.reshape(-1).tolist()) for name, values in columns.items()})
-
-
-def load(file: Path, trust: bool = False) -> Any:
-    """The estimator in a file. The content decides what it is, for a stored file has no suffix."""
-    if not file.is_file():
-        raise Missing(f"no model file {str(file)!r}")
-    if _is_skops(file):
-        return _load_skops(file)
-    if not trust:
-        raise BadData(
-            f"{str(file)!r} is not a skops file. A pickle or joblib file runs whatever code is in it when it is read: "
-            f"save the model with `skops.io.dump(model, 'model.skops')`, or write `trust: true` if you made it yourself"
-        )
-    import joblib
-
-    return joblib.load(file)
-
-
-def _is_skops(file: Path) -> bool:
-    if not zipfile.is_zipfile(file):
-        return False
-    with zipfile.ZipFile(file) as archive:
-        return "schema.json" in archive.namelist()
-
-
-def _load_skops(file: Path) -> Any:
-    import skops.io
-
-    data = file.read_bytes()
-    strange = sorted(set(skops.io.get_untrusted_types(data=data)) - TRUSTED)
-    if strange:
-        raise BadData(
-            f"{str(file)!r} contains types that are not on the list of known ones: {', '.join(strange)}; "
-            f"export the model to ONNX instead"
-        )
-    return skops.io.loads(data, trusted=sorted(TRUSTED))

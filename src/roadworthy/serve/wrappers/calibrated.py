@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
-from roadworthy.core.errors import BadData, SpecError, nearest
-from roadworthy.core.wire import Handler, Request, Response, Tensor
+from roadworthy.core.errors import BadData
+from roadworthy.core.wire import Handler, Tensor
 from roadworthy.serve.base import wrapper
+from roadworthy.serve.columns import CONFIDENCE
+from roadworthy.serve.fold import Arrays, on_response, output_named
 
 # The log-odds of 0 and 1 are infinite; the same bounds as `core.stats.log_losses` has.
 LEAST = 1e-6
@@ -35,32 +36,23 @@ class Calibrated:
 
     def __call__(self, inner: Handler) -> Handler:
         """The handler that calibrates what `inner` answers."""
-        return partial(self._ask, inner)
+        return partial(on_response, self, inner)
 
     @classmethod
     def example(cls) -> tuple[Calibrated, Mapping[str, Tensor]]:
         """A wrapper with its settings, and inputs for it: what the laws run every wrapper on."""
         return cls(slope=0.7, intercept=-0.2), {"x": Tensor("x", "FP32", (3, 1), [1.0, None, 30.0])}
 
-    def calibrate(self, probability: float) -> float:
-        """One probability, calibrated. A NaN stays one."""
-        p = min(max(probability, LEAST), 1 - LEAST) if probability == probability else probability
-        # The sigmoid as a tanh, which cannot overflow.
-        return 0.5 + 0.5 * math.tanh(0.5 * (self.slope * math.log(p / (1 - p)) + self.intercept))
+    def calibrate(self, probabilities: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities of any shape, calibrated. A NaN stays one."""
+        p = np.clip(np.asarray(probabilities, np.float64), LEAST, 1 - LEAST)
+        return _sigmoid(self.slope * np.log(p / (1 - p)) + self.intercept)
 
-    async def _ask(self, inner: Handler, request: Request) -> Response:
-        response = await inner(request)
-        if not isinstance(response.outputs, Mapping):
-            raise SpecError("a stream of tensors cannot be calibrated: take `calibrated` out of the wrappers")
-        tensor = response.outputs.get(self.output)
-        if tensor is None:
-            raise SpecError(
-                f"the model has no output {self.output!r} to calibrate{nearest(self.output, response.outputs)} "
-                f"(it has: {', '.join(response.outputs)})"
-            )
-        honest = [self.calibrate(p) for p in tensor.data]
-        outputs = {**response.outputs, self.output: replace(tensor, data=honest)}
-        return replace(response, outputs=outputs, confidence=[max(p, 1 - p) for p in honest])
+    def on_outputs(self, outputs: Arrays) -> Arrays:
+        """The output calibrated, in its own type, and the confidence that follows."""
+        given = output_named(outputs, self.output, "calibrate")
+        honest = self.calibrate(given)
+        return {**outputs, self.output: honest.astype(given.dtype), CONFIDENCE: np.maximum(honest, 1 - honest)}
 
 
 def fit(labels: ArrayLike, probabilities: ArrayLike) -> Calibrated:
@@ -113,4 +105,5 @@ def _loss(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
 
 
 def _sigmoid(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    # As a tanh, which cannot overflow.
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * scores))

@@ -1,0 +1,132 @@
+"""One arrangement of loaded releases: who answers, who is only shown the requests, who answers in another's place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+from msgspec.structs import replace
+
+from roadworthy.core.catalog import read_plan
+from roadworthy.core.spec import Spec
+from roadworthy.core.wire import Arm, Handler, Request, Response, Tensor
+from roadworthy.rollout.shadow import Shadow
+from roadworthy.rollout.traffic import Traffic
+from roadworthy.route.policies.split import Split
+from roadworthy.serve.assemble import Assembled
+from roadworthy.serve.breaker import Breaker
+from roadworthy.serve.fallback import Fallback, Given, answers_of
+from roadworthy.serve.meter import Counts, Meter
+from roadworthy.serve.recorded import Keep, Recorded
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A release that is in memory."""
+
+    digest: str
+    handler: Assembled
+
+
+@dataclass(eq=False)
+class Stack:
+    """`arms` are the releases that may answer, each alone; `uses` all that must stay loaded.
+
+    `asked` counts the requests that came, `in_flight` those that are not answered yet, streams to their end.
+    """
+
+    traffic: Traffic
+    handler: Handler
+    arms: Mapping[str, Handler]
+    uses: tuple[str, ...]
+    shadow: Shadow | None = None
+    in_flight: int = 0
+    asked: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Does nobody wait for it any more?"""
+        return not self.in_flight and (self.shadow is None or not self.shadow.in_flight)
+
+    async def ask(self, handler: Handler, request: Request) -> Response:
+        """What one of its handlers answers."""
+        self.asked += 1
+        self.in_flight += 1
+        try:
+            response = await handler(request)
+        finally:
+            self.in_flight -= 1
+        outputs = response.outputs
+        if type(outputs) is dict or isinstance(outputs, Mapping):
+            return response
+        return replace(response, outputs=self._held(outputs))
+
+    async def _held(self, tensors: AsyncIterator[Tensor]) -> AsyncIterator[Tensor]:
+        """A stream that holds the stack, and so its model, until it ends."""
+        self.in_flight += 1
+        try:
+            async for tensor in tensors:
+                yield tensor
+        finally:
+            self.in_flight -= 1
+
+
+@dataclass(frozen=True)
+class Arranger:
+    """Makes Stacks of loaded releases. Its meters count on from one to the next."""
+
+    spec: Spec
+    keep: Keep
+    clock: Callable[[], float] = time.monotonic
+    rng: Random = field(default_factory=Random)
+    meters: dict[tuple[str, Arm], Meter] = field(default_factory=dict)
+
+    @property
+    def needs_previous(self) -> bool:
+        """May the release before the stable one be asked, so that it must be loaded too?"""
+        return any(read_plan(plan)[0] == "previous" for plan in self.spec.serving.fallback)
+
+    def __call__(self, wanted: Traffic, stable: Loaded, candidate: Loaded | None, before: Loaded | None) -> Stack:
+        """The stack for this traffic; a candidate's place is taken by the stable release, its own by the one before."""
+        low = self._recorded(stable, "stable")
+        safe = self._safe(low, stable, before)
+        uses = tuple(one.digest for one in (stable, candidate, before) if one is not None)
+        if candidate is None:
+            return Stack(wanted, safe, {stable.digest: low}, uses)
+        if wanted.mode == "shadow":
+            shadow = Shadow(safe, self._recorded(candidate, "shadow"))
+            return Stack(wanted, shadow, {stable.digest: low}, uses, shadow)
+        high = self._recorded(candidate, "canary")
+        split = Split(wanted.share, wanted.salt)({"stable": safe, "canary": self._safe(high, candidate, stable)})
+        return Stack(wanted, split, {stable.digest: low, candidate.digest: high}, uses)
+
+    def counts(self) -> dict[tuple[str, Arm], Counts]:
+        """What each release has answered on each arm since the process began."""
+        return {of: meter.snapshot() for of, meter in self.meters.items()}
+
+    def _recorded(self, loaded: Loaded, arm: Arm) -> Handler:
+        return self._recording(arm, loaded.handler, loaded.digest)
+
+    def _recording(self, arm: Arm, handler: Handler, release: str) -> Handler:
+        meter = self.meters.setdefault((release, arm), Meter())
+        return Recorded(handler, self.keep, release, arm, meter=meter)
+
+    def _safe(self, handler: Handler, loaded: Loaded, previous: Loaded | None) -> Handler:
+        """The handler with the fallbacks of the project around it. Its failures stay its own rows."""
+        plans = self.spec.serving.fallback
+        if not plans:
+            return handler
+        given = Given(
+            self.spec.signature,
+            self.spec.root,
+            loaded.digest,
+            None if previous is None else previous.handler,
+            "" if previous is None else previous.digest,
+            loaded.handler.remembered,
+        )
+        breaker = Breaker(self.clock, self.rng)
+        record = partial(self._recording, "fallback")
+        return Fallback(handler, answers_of(plans, given), breaker, record=record, now=self.clock)

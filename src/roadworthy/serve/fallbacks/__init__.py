@@ -1,0 +1,1 @@
+"""What answers when the model cannot: one file each."""

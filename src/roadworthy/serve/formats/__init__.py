@@ -1,0 +1,1 @@
+"""Reads model files without running what is in them, one format a file."""

@@ -1,0 +1,1 @@
+"""Where asynchronous jobs wait: one file a queue."""

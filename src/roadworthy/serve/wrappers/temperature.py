@@ -1,0 +1,91 @@
+"""Class scores made honest probabilities by one number that they are divided by (Guo et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from roadworthy.core.errors import BadData
+from roadworthy.core.wire import Handler, Tensor
+from roadworthy.serve.base import wrapper
+from roadworthy.serve.columns import CONFIDENCE
+from roadworthy.serve.fold import Arrays, on_response, output_named
+
+# Beyond these, scores are as good as no opinion or as certainty; `fit` stays within.
+COLDEST, HOTTEST = 1e-2, 1e2
+
+
+@wrapper("temperature")
+@dataclass(frozen=True)
+class Temperature:
+    """Scores of k classes become probabilities: `softmax(scores / temperature)`, row by row.
+
+    Guo et al. 2017, "On calibration of modern neural networks". `output` (n, k) holds logits or logarithms of
+    probabilities, and afterwards the probabilities. The likeliest class stays the likeliest; confidence is its
+    probability. `fit` finds the number.
+    """
+
+    temperature: float = 1.0
+    output: str = "scores"
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"`temperature` must be above 0, got {self.temperature!r}")
+
+    def __call__(self, inner: Handler) -> Handler:
+        """The handler that does this to what `inner` answers."""
+        return partial(on_response, self, inner)
+
+    @classmethod
+    def example(cls) -> tuple[Temperature, Mapping[str, Tensor]]:
+        """A wrapper with its settings, and inputs for it: what the laws run every wrapper on."""
+        return cls(temperature=1.7), {"x": Tensor("x", "FP32", (3, 1), [1.0, None, 30.0])}
+
+    def on_outputs(self, outputs: Arrays) -> Arrays:
+        """The scores as probabilities, in their own type, and the greatest of each row as its confidence."""
+        scores = output_named(outputs, self.output, "make probabilities of")
+        if scores.ndim != 2:
+            raise BadData(f"output {self.output!r} has shape {scores.shape}; allowed: (n, k), a score for each class")
+        p = _softmax(scores / self.temperature)
+        return {**outputs, self.output: p.astype(scores.dtype, copy=False), CONFIDENCE: p.max(axis=1, initial=0.0)}
+
+
+def fit(labels: ArrayLike, scores: ArrayLike, output: str = "scores") -> Temperature:
+    """The temperature of the least log loss on rows that the model was not trained on.
+
+    `labels` (n,) are class numbers from 0, `scores` (n, k). Raises BadData where they do not belong together.
+    """
+    y, s = np.asarray(labels), np.asarray(scores, np.float64)
+    if s.ndim != 2 or s.shape[1] < 2 or y.shape != s.shape[:1] or not len(y) or not np.isfinite(s).all():
+        raise BadData(
+            f"a temperature needs one label for each row of finite scores of two or more classes, got labels "
+            f"{y.shape} and scores {s.shape}"
+        )
+    if not np.isin(y, np.arange(s.shape[1])).all():
+        wrong = next(label for label in y.tolist() if label not in range(s.shape[1]))
+        raise BadData(f"a label is the number of a class, 0 to {s.shape[1] - 1}, got {wrong!r}")
+    right = s[np.arange(len(y)), y.astype(np.int64)]
+    return Temperature(float(np.exp(-_root(s, right))), output)
+
+
+def _root(scores: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    """The logarithm of the factor on the scores at which the log loss is least.
+
+    The loss is convex in the factor, so its slope, `mean(expected score - score of the true class)`, rises through 0.
+    """
+    low, high = float(np.log(1 / HOTTEST)), float(np.log(1 / COLDEST))
+    for _ in range(60):
+        middle = (low + high) / 2
+        expected = (_softmax(scores * np.exp(middle)) * scores).sum(axis=1)
+        low, high = (low, middle) if (expected - right).mean() > 0 else (middle, high)
+    return (low + high) / 2
+
+
+def _softmax(scores: NDArray[Any]) -> NDArray[Any]:
+    grown = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(grown / grown.sum(axis=1, keepdims=True))
