@@ -3,7 +3,7 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench torture clean
 
 .venv-demo/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo
@@ -30,11 +30,15 @@ format: .venv-dev/installed
 	.venv-dev/bin/ruff check --fix .
 	.venv-dev/bin/ruff format .
 
-bench: bench-flights bench-gates bench-record bench-http-core bench-serving-core bench-serving  ## every benchmark
+bench: bench-flights bench-gates bench-record bench-http-core bench-serving-core bench-serving bench-overload  ## every benchmark
 
 # A benchmark is a file or a folder; what else it needs (bench-serving: other servers) it installs into .bench/.
 bench-%: .venv-demo/installed  ## one benchmark: a table, then one line of JSON Measurements
 	.venv-demo/bin/python $(or $(wildcard benchmarks/$(subst -,_,$*).py),benchmarks/$(subst -,_,$*)) --data $(DATA)
+
+torture: .venv-dev/installed  ## whatever must not break, broken on purpose: about half an hour
+	.venv-dev/bin/pip install $(PIP_QUIET) -c constraints.txt -e '.[torture]'
+	.venv-dev/bin/python benchmarks/torture
 
 clean:
 	rm -rf .venv-demo .venv-dev .bench build dist examples/*/.roadworthy

@@ -112,9 +112,9 @@ class Client:
                     continue
                 moment = now()
                 latencies.append(moment - sent.pop(fileno))
-                if False:
+                if not 200 <= status < 300:
                     failure = answers.buffer.decode("utf-8", "replace")[:500] or "the server hung up"
-                else:
+                elif moment < until:
                     sent[fileno] = moment
                     line.sendall(next(requests) % {b"n": next(number)})
         poll.close()

@@ -380,3 +380,17 @@ def test_a_request_without_a_deadline_gets_the_deployment_s():
     assert edge.request("r", [Tensor("a", "FP32", (1,), [1.0])], None).deadline == 42.0
     assert edge.request("r", [Tensor("a", "FP32", (1,), [1.0])], {"key": "k"}).deadline == 42.0
     assert Edge(Signature({"a": Field()}, {})).request("r", [Tensor("a", "FP32", (1,), [1.0])], None).deadline is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"\\ud800","inputs":[],"more":NaN}',
+        b'{"inputs":[{"name":"a","datatype":"FP32","shape":[1],"data":[1' + b"0" * 400 + b"]}]}",
+    ],
+)
+def test_what_no_answer_and_no_float_could_hold_is_refused(body):
+    edge = Edge(Signature({"a": Field(nullable=True)}, {}))
+    with pytest.raises(BadRequest):
+        asked = read_body(msgspec.json.Decoder(InferRequest), body)
+        edge.request(asked.id, asked.inputs, asked.parameters)

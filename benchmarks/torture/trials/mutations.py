@@ -35,6 +35,21 @@ MUTATIONS = (
         "pass",
         "tests/app/test_server.py::test_sigterm_answers_what_is_in_flight_and_says_that_it_is_not_ready",
     ),
+    Mutation(
+        "the bound of the queue",
+        "serve/batch.py",
+        "if lines.rows + rows > self.admission.room:",
+        "if False:",
+        "tests/serve/test_batch.py::test_a_full_queue_turns_away_with_the_time_to_wait",
+    ),
+    Mutation(
+        "the deadline at the door",
+        "serve/batch.py",
+        "if deadline is not None and deadline - now < self.admission.ample:",
+        "if False:",
+        "tests/serve/test_batch.py::"
+        "test_a_request_that_could_not_be_answered_in_time_is_refused_at_once_and_nothing_is_computed",
+    ),
 )
 
 

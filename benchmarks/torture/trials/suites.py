@@ -13,7 +13,7 @@ from roadworthy.core.measure import Measurement, Requirement
 
 REPO = Path(__file__).parents[3]
 SUITES = {
-    "hostile_files": ["tests/serve/test_hostile_files.py"],
+    "hostile_files": ["tests/serve/hostile"],
     "tritonclient": ["tests/app/test_tritonclient.py"],
     "schemathesis": ["tests/app/test_openapi.py"],
 }

@@ -10,7 +10,8 @@ from roadworthy.app.admin import Admin
 from roadworthy.app.deployment import Deployment
 from roadworthy.app.doorman import Doorman, public_scope
 from roadworthy.app.edge import Clock, Edge
-from roadworthy.app.http import Server
+from roadworthy.app.fronts import Fronts
+from roadworthy.app.http import Server, open_many_files
 from roadworthy.app.jobs import Jobs
 from roadworthy.app.keys import KeyFile
 from roadworthy.app.limits import Limits
@@ -57,8 +58,7 @@ class Doors:
         )
         self._repository = Repository(deployment, spec.serving.control)
         self._jobs = jobs_of(spec, directory)
-        self.front = Server(self._routes(), limits, deployment.now, self.doorman.admit)
-        self.front.each_tick(self.doorman.refresh)
+        self.front = self._front(limits, clock)
         self.back = Listener(Admin(deployment, registry_of(deployment, self.front)).app)
         self.grpc: GrpcServer | None = None
 
@@ -70,7 +70,11 @@ class Doors:
     async def listen(self, host: str, port: int, admin_port: int, grpc_port: int | None) -> Ports:
         """Accept clients. Raises Taken for a port that is in use."""
         try:
-            public = await self.front.listen(host, port, self._tls)
+            public = await (
+                self.front.listen(host, port, self._tls)
+                if isinstance(self.front, Server)
+                else self.front.listen(host, port)
+            )
         except OSError as taken:
             raise _taken(host, port, taken) from taken
         try:
@@ -89,7 +93,8 @@ class Doors:
 
     def leave(self) -> None:
         """Say that we are going: no job is begun, and each answer asks its client to connect elsewhere."""
-        self.front.leave()
+        if isinstance(self.front, Server):
+            self.front.leave()
         if self._jobs is not None:
             self._jobs.drain()
 
@@ -102,6 +107,26 @@ class Doors:
         if self._jobs is not None:  # last: until the front is closed it takes jobs for the next server
             await self._jobs.close(grace_seconds)
         self.doorman.note_used()
+
+    def _front(self, limits: Limits | None, clock: Clock) -> Server | Fronts:
+        """This process itself, or several in front of it where the project asks for them."""
+        serving, deployment = self._spec.serving, self._served
+        if serving.place == "fronts":
+            pair = (self._tls.certificate, self._tls.key) if self._tls else None
+            return Fronts(
+                deployment,
+                self._routes(),
+                serving.fronts,
+                limits,
+                clock,
+                serving.timeout_seconds,
+                deployment.state.directory,
+                pair,
+            )
+        open_many_files()
+        front = Server(self._routes(), limits, deployment.now, self.doorman.admit)
+        front.each_tick(self.doorman.refresh)
+        return front
 
     def _routes(self) -> Routes:
         routes = Routes()

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from roadworthy.app.deployment import Deployment
+from roadworthy.app.fronts import Fronts
 from roadworthy.app.http import Server
 from roadworthy.core.measure import Measurement
 from roadworthy.serve.batch_counts import Snapshot
@@ -25,7 +26,7 @@ DIGITS = 12
 class Metrics(Collector):
     """The counters of a deployment and of the server before it."""
 
-    def __init__(self, deployment: Deployment, server: Server) -> None:
+    def __init__(self, deployment: Deployment, server: Server | Fronts) -> None:
         self._deployment, self._server = deployment, server
 
     def collect(self) -> Iterator[Metric]:
@@ -47,7 +48,7 @@ class Metrics(Collector):
         yield _gauge("roadworthy_models_loaded", "Releases in memory.", len(deployment.status().loaded))
 
 
-def registry_of(deployment: Deployment, server: Server) -> CollectorRegistry:
+def registry_of(deployment: Deployment, server: Server | Fronts) -> CollectorRegistry:
     """A registry with this server's counters, and those of its process."""
     registry = CollectorRegistry()
     registry.register(Metrics(deployment, server))

@@ -20,6 +20,7 @@ from roadworthy.app.changes import Changes
 from roadworthy.app.deployment import Deployment, log
 from roadworthy.app.doors import Doors
 from roadworthy.app.edge import Clock
+from roadworthy.app.fronts import Fronts
 from roadworthy.app.http import Server
 from roadworthy.app.limits import Limits
 from roadworthy.core.spec import Spec
@@ -131,7 +132,7 @@ async def _either(event: asyncio.Event, seconds: float) -> bool:
     return event.is_set()
 
 
-def _signals(front: Server) -> tuple[asyncio.Event, asyncio.Event]:
+def _signals(front: Server | Fronts) -> tuple[asyncio.Event, asyncio.Event]:
     """Events of the first and the second signal; the second one also ends a patient close."""
     stop, hurry = asyncio.Event(), asyncio.Event()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,15 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that MLflow itself saved, from code."""
     folder = tmp_path_factory.mktemp("function")
     (folder / "model.py").write_text(
-        "import mlflow\n\n\nclass Model(mlflow.pyfunc.PythonModel):\n"
-        "    def predict(self, context, model_input, params=None):\n"
+        "import mlflow\nimport pandas\n\n\nclass Model(mlflow.pyfunc.PythonModel):\n"
+        "    def predict(self, context, model_input: pandas.DataFrame, params=None):\n"
         "        return model_input['wind'].to_numpy() * 2\n\n\nmlflow.models.set_model(Model())\n"
     )
     import mlflow.pyfunc
 
-    mlflow.pyfunc.save_model(str(folder / "kept"), python_model=str(folder / "model.py"), pip_requirements=[])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(str(folder / "kept"), python_model=str(folder / "model.py"), pip_requirements=[])
     return folder / "kept"
 
 

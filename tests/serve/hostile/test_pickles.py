@@ -6,12 +6,14 @@ import builtins
 import contextlib
 import copyreg
 import gzip
+import io
 import lzma
 import marshal
 import os
 import pickle
 import struct
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
+
+from roadworthy.core.errors import BadData
+from roadworthy.serve.formats.allowed import CALLED, NAMED
+from roadworthy.serve.formats.base import Unsafe
+from roadworthy.serve.formats.pickled import Unpickler, read_pickle
 
 Refused = Callable[..., None]
 
@@ -217,9 +224,8 @@ def dtype(text: str, state: Any) -> bytes:
     return name("numpy", "dtype") + pushed((text, False, True)) + b"R" + pushed(state) + b"b"
 
 
-def doubled(depth: int) -> bytes:
-    """A tuple of two tuples of two tuples ..., whose hash takes 2 ** depth steps, as the member of a set."""
-    return nested(b"(", b")" + b"2\x86" * depth, b"\x91")
+# A tuple of two tuples of two tuples ..., whose hash takes 2 ** 60 steps.
+TUPLES = b")" + b"2\x86" * 60
 
 
 def tree(change: Callable[[Any], None]) -> bytes:
@@ -310,7 +316,18 @@ QUIET: dict[str, tuple[str, Callable[[], bytes]]] = {
     "a type with the flags of another": (
         r"array type that numpy would not make", lambda: nested(dtype("V8", (3, "|", None, None, None, 8, 1, 63)))
     ),
-    "a hash without end": (r"a tuple as the key of a dict or in a set", lambda: doubled(60)),
+    "a hash without end": (r"a tuple as the key of a dict or in a set", lambda: nested(b"(", TUPLES, b"\x91")),
+    "a hash without end in a set": (r"a tuple as the key", lambda: nested(b"\x8f(", TUPLES, b"\x90")),
+    "a hash without end in a dict": (r"a tuple as the key", lambda: nested(b"}", TUPLES, b"K\x01s")),
+    "a hash without end among pairs": (r"a tuple as the key", lambda: nested(b"}(", TUPLES, b"K\x01u")),
+    "a hash without end in an old dict": (r"a tuple as the key", lambda: nested(b"(", TUPLES, b"K\x01d")),
+    "a partial that is given another function": (
+        r"binds arguments to something that has no name",
+        lambda: nested(
+            name("functools", "partial"), b"(", name("numpy", "log"), b"tR(",
+            name("functools", "partial"), b"(", name("numpy", "log"), b"tR)}Ntb",
+        ),
+    ),
     "a vectoriser that opens what it is sent": (
         r"reads the files that a request names",
         lambda: pickle.dumps(TfidfVectorizer(input="filename")),
@@ -335,6 +352,16 @@ def test_a_pickle_that_lies_is_refused(how: str, tmp_path: Path, refused: Refuse
     file.write_bytes(made())
     refused(file, because)
     assert not hasattr(LogisticRegression, "probe")
+
+
+@pytest.mark.parametrize("opcode", [b"\x8e", b"\x96"])
+def test_no_room_is_made_for_what_is_only_declared(opcode: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(BadData, match="truncated"):
+        read_pickle(io.BytesIO(b"\x80\x05" + opcode + struct.pack("<Q", 256 << 20) + b"x."), "m")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 << 20
 
 
 @pytest.fixture
@@ -372,13 +399,8 @@ def test_a_compressed_pickle_does_not_run(how: str, tmp_path: Path, marker: Path
     refused(file, r"os\.mkdir")
 
 
-def test_the_names_of_builtins_are_all_refused_but_the_listed(tmp_path: Path) -> None:
-    from roadworthy.serve.formats.allowed import CALLED, NAMED
-    from roadworthy.serve.formats.base import Unsafe
-    from roadworthy.serve.formats.pickled import Unpickler
-
-    machine = Unpickler((tmp_path / "none").open("wb+"), "m")
-    machine.stream.close()
+def test_the_names_of_builtins_are_all_refused_but_the_listed() -> None:
+    machine = Unpickler(io.BytesIO(), "m")
     machine.proto = 4
     for builtin in vars(builtins):
         if ("builtins", builtin) not in CALLED | NAMED:
