@@ -367,7 +367,7 @@ def test_a_wrong_value_in_an_array_is_found_and_shown(kind, array, said):
 def test_a_vector_of_integers_stays_a_list_whose_values_are_whole():
     whole = Signature({"v": Field("integer", width=3)}, {"p": Field()})
     assert vector([1.0, 2, 3], signature=whole) == [1.0, 2, 3]
-    with pytest.raises(BadRequest, match="input 'v' has 1.5 in row 0; allowed: a whole number"):
+    with pytest.raises(BadRequest, match=r"input 'v' has 1.5 in row 0; allowed: a whole number"):
         vector([1.5, 2, 3], signature=whole)
 
 

@@ -93,3 +93,22 @@ def test_an_example_of_two_rows_is_too_small(tmp_path: Path) -> None:
 def test_an_engine_without_an_example_is_told_what_to_add(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="add `@classmethod def example"):
         check_engine(type("Bare", (), {}), tmp_path)
+
+
+def test_an_engine_that_takes_text_with_nulls_is_held_to_the_laws_too(tmp_path: Path) -> None:
+    def words(changed: bool) -> type:
+        def answer(columns: Columns) -> Any:
+            if changed and len(columns["w"]):
+                columns["w"][0, 0] = "gone"
+            return {"y": np.array([len(str(word)) for word in columns["w"][:, 0]], dtype=np.int64)}
+
+        class Words:
+            @classmethod
+            def example(cls, folder: Path) -> tuple[Callable[[Columns], Any], Columns]:
+                return answer, {"w": np.array([["a"], [None], ["ccc"]], dtype=object)}
+
+        return Words
+
+    check_engine(words(changed=False), tmp_path)
+    with pytest.raises(AssertionError, match="changes its input 'w'"):
+        check_engine(words(changed=True), tmp_path)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from serving.bodies import open_inference_scores, tensors
-from serving.contestants.base import SERVERS, Contestant, Needs, Start
+from serving.contestants.base import SERVERS, Contestant, Needs, Start, free_port
 from serving.models import MOST_ROWS, Model
 
 # In the server's own process (its default of one worker process costs 20 % more), without what one can do without.
@@ -16,8 +16,8 @@ SETTINGS = {"host": "127.0.0.1", "parallel_workers": 0, "debug": False, "gzip_en
 
 
 def _start(window_seconds: float, python: str, model: Model, folder: Path, port: int) -> Start:
-    # The other two ports cannot be switched off; they follow the one that we were given.
-    ports = {"http_port": port, "grpc_port": port + 1, "metrics_port": port + 2}
+    # The other two ports cannot be switched off.
+    ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
     ours = {
         "name": "mlp",
         "implementation": "mlserver_runtime.Perceptron",

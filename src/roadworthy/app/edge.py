@@ -51,6 +51,8 @@ _WORDS: Mapping[Kind, str] = {
 # A number becomes a float32 in front of the model, where anything larger would be an infinity.
 _MOST: Mapping[Kind, float] = {"number": 3.4028234e38, "integer": 2**63 - 1}
 
+_NUMBERS, _FP32 = list[float], np.dtype(np.float32)
+
 
 class _Rule:
     """What one input may be."""
@@ -139,10 +141,10 @@ class _Rule:
         if self.kind != "number":
             return None
         try:
-            msgspec.convert(data, list[float])  # packing would take a boolean for a number
+            msgspec.convert(data, _NUMBERS)  # packing would take a boolean for a number
             if math.hypot(*data) <= self.most:
                 pack = self.pack if len(data) == self.width else struct.Struct(f"{len(data)}f").pack
-                return np.frombuffer(pack(*data), np.float32)
+                return np.frombuffer(pack(*data), _FP32)
         except (msgspec.ValidationError, OverflowError):
             pass
         return None

@@ -112,7 +112,11 @@ def read_plan(plan: Any) -> tuple[str, dict[str, Any]]:
     ('psi', {'bins': 20})
     >>> read_plan("faults.py:Flaky")
     ('faults.py:Flaky', {})
+    >>> read_plan('{"torch": {"code": "net.py:Net"}}')
+    ('torch', {'code': 'net.py:Net'})
     """
+    if isinstance(plan, str) and plan.startswith("{"):
+        plan = _from_json(plan)
     if isinstance(plan, str):
         head, _, tail = plan.rpartition(":")
         if not head or "=" not in tail:
@@ -124,6 +128,14 @@ def read_plan(plan: Any) -> tuple[str, dict[str, Any]]:
         if settings is None or isinstance(settings, Mapping):
             return str(name), dict(settings or {})
     raise SpecError(f"a plan is a name, `name:setting=value` or {{name: {{setting: value}}}}; got {plan!r}")
+
+
+def _from_json(plan: str) -> Any:
+    """A plan whose settings do not fit into `name:setting=value`, as a release keeps it."""
+    try:
+        return msgspec.json.decode(plan)
+    except msgspec.DecodeError as wrong:
+        raise SpecError(f"{plan!r} begins like JSON and is none: {wrong}") from wrong
 
 
 def write_plan(leaf: Any) -> str | dict[str, dict[str, Any]]:

@@ -99,11 +99,16 @@ def candidate(
 
 
 def written(plan: Any) -> str:
-    """A plan of the project file as text: `{"onnx": {"threads": 2}}` is `onnx:threads=2`."""
+    """A plan of the project file as text: `{"onnx": {"threads": 2}}` is `onnx:threads=2`, anything richer is JSON."""
     if not plan:
         return ""
     name, settings = read_plan(plan)
-    return f"{name}:{','.join(f'{key}={value}' for key, value in settings.items())}" if settings else name
+    if not settings:
+        return name
+    text = f"{name}:{','.join(f'{key}={value}' for key, value in settings.items())}"
+    told = {key: str(value) for key, value in settings.items()}
+    plain = not any(isinstance(value, Mapping | list | tuple) for value in settings.values())
+    return text if plain and read_plan(text) == (name, told) else msgspec.json.encode({name: settings}).decode()
 
 
 def _as_trained(given: object, name: str) -> Trained:

@@ -14,7 +14,7 @@ from roadworthy.core.wire import Handler, Request, Response
 from roadworthy.serve.base import Engine, Streaming, Wrapper, engine, wrapper
 from roadworthy.serve.batch import Batch
 from roadworthy.serve.batch_counts import Snapshot
-from roadworthy.serve.fold import fold
+from roadworthy.serve.fold import Folded, fold
 from roadworthy.serve.streamed import Streamed, streams
 from roadworthy.serve.wrappers.cache import Caching
 
@@ -88,13 +88,18 @@ def _batch(runs: Engine, release: Release, serving: Serving, renew: Callable[[],
         release.digest,
         serving.most_rows,
         serving.queue,
-        serving.place,
+        # Whoever waits for another machine must not hold up the event loop, however quick it was at warm-up.
+        "thread" if _waits(runs) else serving.place,
         preferred_rows=serving.preferred_rows,
         most_delay_seconds=serving.most_delay_seconds,
         alike=serving.alike,
         hang_seconds=serving.hang_seconds,
         renew=renew,
     )
+
+
+def _waits(runs: Engine) -> bool:
+    return bool(getattr(runs, "waits", False)) or (isinstance(runs, Folded) and _waits(runs.engine))
 
 
 def _engine_of(release: Release, files: Mapping[str, Path], root: Path) -> Engine:

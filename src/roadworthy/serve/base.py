@@ -24,7 +24,8 @@ class Engine(Protocol):
 
     Beyond `__call__` it may have `check(signature)`, which raises BadData where the model does not take that, a
     classmethod `describe(file) -> Signature | None` that tells what a model file takes, a setting `trust` where its
-    files can hold code, and `example(folder)`, on which the laws are run.
+    files can hold code, `waits = True` where it waits for others and so never belongs into the event loop, however
+    fast it is now, and `example(folder)`, on which the laws are run.
     """
 
     def __call__(self, columns: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]: ...

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from threading import get_ident
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -87,6 +88,7 @@ class Batch:
         self._patience = Patience(Company(self.line, most_delay_seconds), self.line, self.lines, most_rows, now)
         self._watched = Watched(hang_seconds, worker, now)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
         self._busy = self._closed = self._warm = False
         self._refusal = ""
         self._idle: asyncio.Future[None] | None = None
@@ -98,9 +100,10 @@ class Batch:
         """A future of the answer. Raises at once Overloaded, TooMany or Late where the request may not join."""
         if self._refusal:
             self._refuse()
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._move_to(loop)
+        loop = self._loop
+        # To ask asyncio for the running loop is a system call in Python 3.11, so its thread is asked instead.
+        if loop is None or self._thread != get_ident() or not loop.is_running():
+            loop = self._here()
         rows, priority, deadline = request.n, request.priority, request.deadline
         lines, now = self.lines, self._now()
         if lines.rows + rows > self.admission.room:
@@ -311,6 +314,14 @@ class Batch:
         self.admission.answered(caller, now)
         waited = f"request {caller.request.id!r} waited {now - caller.since:.3f} s for the model, past its deadline"
         caller.answer.set_exception(Late(waited, self.admission.clears_in()))
+
+    def _here(self) -> asyncio.AbstractEventLoop:
+        """The running loop, to which this batch belongs from now on."""
+        loop = asyncio.get_running_loop()
+        self._thread = get_ident()
+        if loop is not self._loop:
+            self._move_to(loop)
+        return loop
 
     def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start afresh on another loop: what the old one still owed died with it."""

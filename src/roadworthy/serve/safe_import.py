@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from roadworthy.core.errors import BadData, Missing, MissingExtra
+from roadworthy.core.errors import BadData, Missing, MissingExtra, RoadworthyError
 from roadworthy.serve.formats.allowed import SKOPS
 from roadworthy.serve.formats.archive import AGAIN, open_archive
 from roadworthy.serve.formats.arrays import read_npy, read_npz
@@ -52,7 +52,7 @@ def load(file: Path, trust: bool = False, limits: Limits = LIMITS) -> Any:
         check(file, limits)
         raise _unreadable(file, kind)
     with file.open("rb") as stream:
-        return readers[kind](stream, str(file), limits)
+        return _trusted(file, readers[kind], stream) if trust else readers[kind](stream, str(file), limits)
 
 
 def check(file: Path, limits: Limits = LIMITS) -> Kind:
@@ -74,10 +74,23 @@ def check(file: Path, limits: Limits = LIMITS) -> Kind:
     return kind
 
 
+def _trusted(file: Path, reader: Reader, stream: IO[bytes]) -> Any:
+    """What the tool that wrote a trusted file reads in it; whatever it stumbles over, the file is named."""
+    try:
+        return reader(stream, str(file), LIMITS)
+    except RoadworthyError:
+        raise
+    except Exception as wrong:
+        found = f"{str(file)!r} cannot be read by the tool that wrote it: {type(wrong).__name__}: {wrong}"
+        raise BadData(found) from wrong
+
+
 def _unreadable(file: Path, kind: Kind) -> BadData:
     if kind == "torchscript":
         found = "it is a TorchScript archive, which is code"
         return Unsafe(str(file), found, "export the model with `torch.export.save(torch.export.export(model, ...))`")
+    if kind == "mlmodel":
+        return BadData(f"{str(file)!r} describes an MLflow model: name the folder in which it is")
     if kind in ("onnx", "mlflow", "folder", "zip"):
         return BadData(f"{str(file)!r} is of the kind {kind!r}, which an engine runs: name it as `model.engine`")
     known = ", ".join(sorted({*_READERS, "onnx", "mlflow"}))

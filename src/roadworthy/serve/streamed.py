@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeGuard
 
 from numpy.typing import NDArray
 
@@ -27,7 +27,7 @@ Piece = Mapping[str, NDArray[Any]]
 Now = Callable[[], float]
 
 
-def streams(engine: Engine) -> bool:
+def streams(engine: Engine) -> TypeGuard[Streaming]:
     """Whether an engine answers in streams, and so goes into Streamed and not into Batch."""
     return isinstance(engine, Streaming) and engine.streams
 

@@ -241,6 +241,11 @@ def test_what_is_no_model_at_all_is_named(data: bytes, tmp_path: Path, refused: 
     refused(tmp_path / "model.bin", r"is empty|no kind of model file that is known here")
 
 
+def test_the_description_of_an_mlflow_model_is_not_the_model(tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "MLmodel").write_text("flavors:\n  sklearn: {pickled_model: model.pkl}\n")
+    refused(tmp_path / "MLmodel", r"describes an MLflow model: name the folder")
+
+
 def test_a_packed_folder_with_a_way_out_is_refused(tmp_path: Path, refused: Refused) -> None:
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w") as archive:

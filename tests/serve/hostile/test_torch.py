@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import torch
 
+from roadworthy.serve.safe_import import load
+
 Refused = Callable[..., None]
 Ran = Callable[[], bool]
 Change = Callable[[dict[str, Any], str], None]
@@ -225,8 +227,13 @@ def test_a_program_of_an_older_torch_is_told_to_be_exported_again(tmp_path: Path
     refused(file, r"export it again with torch 2\.8 or later")
 
 
-def test_a_program_whose_rows_are_harmless_still_loads(exported: Path, tmp_path: Path, marker: Path) -> None:
-    from roadworthy.serve.safe_import import load
+def test_what_a_program_assumes_of_sizes_is_not_executed(exported: Path, tmp_path: Path, marker: Path) -> None:
+    def change(entries: dict[str, Any], marker: str) -> None:
+        program(entries)["guards_code"] = ["1 == 2"]
 
+    assert load(changed(exported, tmp_path / "model.pt2", change, marker)).module()(torch.zeros(3, 2)).shape == (3, 1)
+
+
+def test_a_program_whose_rows_are_harmless_still_loads(exported: Path, tmp_path: Path, marker: Path) -> None:
     same = changed(exported, tmp_path / "model.pt2", lambda entries, marker: None, marker)
     assert load(same).module()(torch.zeros(3, 2)).shape == (3, 1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -66,6 +66,8 @@ class Remote:
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     output: str = ""
     most_bytes: int = 1 << 30
+
+    waits: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)

@@ -19,6 +19,7 @@ Kind = Literal[
     "exported",
     "torch legacy",
     "mlflow",
+    "mlmodel",
     "folder",
     "zip",
     "unknown",
@@ -63,7 +64,7 @@ def kind_of(stream: IO[bytes]) -> Kind:
     if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         return "pickle"
     if b"flavors:" in head and b"\0" not in head:
-        return "mlflow"
+        return "mlmodel"
     if head[:1] in _OLD_PICKLE and _ends_with(stream, b"."):
         return "pickle"
     # The first field of a protocol buffer: here the version of the format, or the graph itself.
