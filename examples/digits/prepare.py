@@ -1,7 +1,7 @@
 """Makes the digits project: a small neural net that reads handwritten digits, and the tables to ask it about.
 
-Run it with `python prepare.py`. The images are scikit-learn's own copy of the UCI set
-"Optical Recognition of Handwritten Digits" (1,797 images of 8 x 8 pixels). It writes `data/` and `model/` beside itself.
+Run it with `python prepare.py`. The images are scikit-learn's own copy of the UCI set "Optical Recognition of
+Handwritten Digits" (1,797 images of 8 x 8 pixels). It writes `data/` and `model/` beside itself.
 """
 
 from __future__ import annotations
