@@ -21,6 +21,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "examples/flights/README.md",
+    "examples/digits/README.md",
     *(f"docs/{p.name}" for p in (REPO / "docs").glob("*.md")),
 ]
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
