@@ -84,8 +84,7 @@ def serve(
                 await deployment.sync()
                 quiet_collector()
                 doors.open()
-                address = Address(os.getpid(), host, ports.public, ports.admin, ports.grpc, doors.tls)
-                with _told(state_dir / ADDRESS, address, say):
+                with _told(state_dir / ADDRESS, Address(os.getpid(), host, *ports, doors.tls), say):
                     await _follow(deployment, stop)
                     deployment.draining = True
                     doors.leave()
