@@ -237,3 +237,17 @@ def test_a_close_waits_no_longer_for_a_hung_model_than_the_watchdog() -> None:
         assert hung.exception() is not None
 
     hanging(scenario, renew=lambda loop: Scripted())
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_model_elsewhere_that_is_busy_says_so_to_whoever_asked(place):
+    async def main() -> RoadworthyError:
+        batch = Batch(Scripted(raising(Overloaded("the remote queue is full", 7.0))), SIGNATURE, place=place)
+        with pytest.raises(RoadworthyError) as failed:
+            await batch(Request("r", {"x": Tensor("x", "FP32", (1,), [-1.0])}, 0.0))
+        await batch.close()
+        return failed.value
+
+    failed = asyncio.run(main())
+    assert (failed.status, failed.retry_after) == (503, 7.0)
+    assert "the remote queue is full" in str(failed)

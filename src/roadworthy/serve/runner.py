@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from roadworthy.core.errors import BadRequest, Late, RoadworthyError
+from roadworthy.core.errors import BadRequest, Late, Overloaded, RoadworthyError
 from roadworthy.core.spec import Signature
 from roadworthy.core.wire import Response
 from roadworthy.serve.base import Engine
@@ -115,6 +115,10 @@ class Runner:
 
 def failure(wrong: BaseException, rows: int) -> RoadworthyError:
     """One error for each caller: a shared one would gather the tracebacks of all who raise it."""
-    failed = RoadworthyError(f"the model failed on a batch of {rows} rows: {type(wrong).__name__}: {wrong}")
+    told = f"the model failed on a batch of {rows} rows: {type(wrong).__name__}: {wrong}"
+    failed = RoadworthyError(told)
+    if isinstance(wrong, Overloaded):
+        # A model elsewhere that is busy now may answer later, and its callers shall know when to ask again.
+        failed.status, failed.retry_after = wrong.status, wrong.retry_after
     failed.__cause__ = wrong
     return failed
