@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import logging
@@ -10,6 +11,7 @@ import re
 import socket
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -445,3 +447,32 @@ def test_any_bytes_in_any_pieces_get_whole_answers_and_never_a_500(requests, edi
         b"400" if status == b"501" else status for status in statuses
     ]
     assert re.findall(rb"\[.*?\]", warm) == re.findall(rb"\[.*?\]", cold)
+
+
+def test_a_connection_that_is_gone_leaves_nothing_for_the_collector():
+    async def ok(call):
+        return Reply(200, b"{}")
+
+    async def visit(port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert (await reader.read()).endswith(b"{}")
+        writer.close()
+        await writer.wait_closed()
+
+    async def main():
+        routes = Routes()
+        routes.add("GET", "/x", ok)
+        server = Server(routes)
+        port = await server.listen("127.0.0.1", 0)
+        await visit(port)
+        await asyncio.sleep(0.05)
+        gc.collect()
+        for _ in range(20):
+            await visit(port)
+        await asyncio.sleep(0.05)
+        left = gc.collect()
+        await server.close(1.0)
+        return left
+
+    assert uvloop.run(main()) < 20
