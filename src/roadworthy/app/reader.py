@@ -60,8 +60,8 @@ class Reader:
         """Nothing more comes."""
         self._shared.held -= self._body_bytes
         self._body_bytes = 0
-        # The parser holds our methods and we hold it, and so it is with the connection: undo the cycles, or memory waits
-        # for the collector, which seldom comes.
+        # The parser holds our methods and we hold it, and so it is with the connection: undo these cycles, or memory
+        # waits for the collector, which seldom comes.
         del self._parser, self._owner
 
     def take(self, data: bytes) -> None:
