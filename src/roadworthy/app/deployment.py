@@ -28,6 +28,7 @@ from roadworthy.registry.releases import Registry
 from roadworthy.rollout.traffic import Traffic, traffic
 from roadworthy.serve.assemble import Assembled, assemble
 from roadworthy.serve.batch_counts import Snapshot
+from roadworthy.serve.in_time import InTime
 from roadworthy.serve.meter import Counts
 from roadworthy.store.events import write_event
 from roadworthy.store.state import State
@@ -223,10 +224,17 @@ class Deployment:
         """The answer after the model was loaded for it; many that ask meanwhile wait for one load."""
         if self._rested is not None:
             self._waking = self._waking or asyncio.ensure_future(self._wake())
-            await _until(self._waking, request.deadline, self.clock)
+            await self._awake(asyncio.shield(self._waking), request.deadline)
         if self._stack is None:
             raise self._nothing_loaded()
         return await (self.version(release) if release else self)(request)
+
+    async def _awake(self, loaded: asyncio.Future[None], deadline: float | None) -> None:
+        """Wait for the load as long as whoever asked will. Raises Late."""
+        try:
+            await (loaded if deadline is None else InTime(loaded, deadline, self.clock))
+        except Late:
+            raise Late("the model was still being loaded at the deadline; ask again", 1.0) from None
 
     async def _wake(self) -> None:
         """A load for whoever asked. A failure leaves the model at rest, and the next who asks tries again."""
@@ -329,27 +337,6 @@ class Deployment:
         used = {digest for stack in stacks for digest in stack.uses}
         for digest in [digest for digest in self._loaded if digest not in used]:
             await self._loaded.pop(digest).close()
-
-
-async def _until(done: asyncio.Future[None], deadline: float | None, clock: Callable[[], float]) -> None:
-    """Wait for it as long as whoever asked will. Raises Late."""
-    waits = asyncio.get_running_loop().create_future()
-
-    def give_up() -> None:
-        if not waits.done():
-            waits.set_exception(Late("the model was still being loaded at the deadline; ask again", 1.0))
-
-    def over(_: object) -> None:
-        if not waits.done():
-            waits.set_result(None)
-
-    timer = None if deadline is None else waits.get_loop().call_later(max(0.0, deadline - clock()), give_up)
-    done.add_done_callback(over)
-    try:
-        await waits
-    finally:
-        if timer is not None:
-            timer.cancel()
 
 
 def status_json(status: Status, counts: Mapping[tuple[str, Arm], int]) -> Any:
