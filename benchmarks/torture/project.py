@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from roadworthy.app.server import Address, read_address
+from roadworthy.app.server import Address
+from roadworthy.cli.services import Server
 from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.project import read_project
 from roadworthy.registry.releases import Registry
@@ -61,47 +61,29 @@ class Pieces(Number):
 
 @dataclass
 class Replica:
-    """One server process on a directory of its own."""
+    """One server process on a directory of its own; `died` are its exit codes."""
 
-    root: Path
-    port: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    server: Server
     address: Address | None = None
     died: list[int] = field(default_factory=list)
 
     @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        return self.server.process
+
+    @property
     def state(self) -> Path:
-        return self.root / ".roadworthy"
+        return self.server.state
 
     def start(self) -> None:
         """Start, and wait until it is ready."""
-        command = [
-            sys.executable,
-            "-m",
-            "roadworthy.cli",
-            "serve",
-            "--project",
-            str(self.root),
-            "--port",
-            str(self.port),
-        ]
-        log = (self.root / "server.log").open("ab")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        for _ in range(1500):
-            self.address = read_address(self.state)
-            if self.address is not None and self.address.pid == self.process.pid:
-                return
-            if self.process.poll() is not None:
-                raise RuntimeError(f"the server ended: {(self.root / 'server.log').read_text()[-2000:]}")
-            time.sleep(0.02)
-        raise RuntimeError("the server was not ready within 30 s")
+        self.address = self.server.start()
 
-    def stop(self) -> int:
+    def stop(self) -> None:
         """SIGTERM, and its exit code."""
+        self.server.stop()
         assert self.process is not None
-        self.process.terminate()
-        self.died.append(self.process.wait(60))
-        return self.died[-1]
+        self.died.append(self.process.returncode)
 
     def kill(self) -> None:
         """`kill -9`."""
@@ -134,4 +116,4 @@ def make(root: Path, engine: str = "Number", serving: Mapping[str, object] | Non
             release = Release("torture", (artifact,), spec.signature)
             digests.append(Registry(state).add(release, {"model": file}).digest)
         Registry(state).point("torture", "stable", digests[0], time.time(), "torture", "first")
-    return Replica(root), digests
+    return Replica(Server(spec, "wall", look_seconds=10.0)), digests

@@ -42,11 +42,15 @@ class Service(Protocol):
 class Server:
     """`roadworthy serve` in a process of its own, on a clock that the requests carry; port 0 is any free one.
 
-    `state` is the directory of its records, the project's own where it is not given.
+    `state` is the directory of its records, the project's own where it is not given; a running rollout's gates are
+    asked every `look_seconds`.
     """
 
-    def __init__(self, spec: Spec, clock: str = "request", port: int = 0, state: Path | None = None) -> None:
+    def __init__(
+        self, spec: Spec, clock: str = "request", port: int = 0, state: Path | None = None, look_seconds: float = 1.0
+    ) -> None:
         self.spec = spec
+        self.look_seconds = look_seconds
         self.state = state or spec.state
         self.clock = clock
         self.port = port
@@ -71,7 +75,7 @@ class Server:
             "--state",
             str(self.state),
         ]
-        command += ["--port", str(self.port), "--admin-port", "0", "--clock", self.clock, "--look-seconds", "1"]
+        command += ["--port", str(self.port), "--clock", self.clock, "--look-seconds", str(self.look_seconds)]
         with log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
         until = time.monotonic() + START_SECONDS
