@@ -24,6 +24,7 @@ from roadworthy.app.exchange import Call, error_reply
 from roadworthy.app.grpc_messages import SERVICE, messages
 from roadworthy.app.grpc_tensors import answer_of, asked_of, values_of
 from roadworthy.app.infer_body import InferRequest
+from roadworthy.app.limits import Admit
 from roadworthy.app.openinference import PLATFORM, Served, extensions, handler_of, hang_up, parameters_of, tensors_of
 from roadworthy.app.outputs import EVERYTHING, Wish, wish_of
 from roadworthy.app.repository import Repository
@@ -64,9 +65,6 @@ _PATHS = {
     "RepositoryModelLoad": "/v2/repository/models/{name}/load",
     "RepositoryModelUnload": "/v2/repository/models/{name}/unload",
 }
-
-# Looks at a call before its message is read; raises RoadworthyError to refuse it.
-Admit = Callable[[Call], str | None]
 
 _Told = tuple[grpc.StatusCode, str, tuple[tuple[str, str], ...]]
 
