@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from roadworthy.store.files import StoreError
-from roadworthy.store.outbox import Outbox
+from roadworthy.store.outbox import COMPANY, Outbox
 from roadworthy.store.writer import MOST_ROWS
+from roadworthy.testing import virtual_clock
 
 
 class Disk:
@@ -20,6 +21,7 @@ class Disk:
 
     def put(self, group):
         self.groups.append(group)
+        return False
 
     def answer(self, failure=None):
         """On another thread, as a real writer does."""
@@ -135,3 +137,31 @@ def test_it_is_here_only_where_its_loop_runs():
 
     outbox, inside = asyncio.run(main())
     assert (inside, elsewhere, outbox.here) == (True, [False], False)
+
+
+def test_a_disk_that_is_done_at_once_keeps_nobody_waiting():
+    async def main():
+        outbox, disk = outbox_and_disk()
+        disk.put = lambda group: disk.groups.append(group) is None
+        first = outbox.append(lambda: "a")
+        await turn()
+        assert first.done()
+        await asyncio.gather(outbox.append(lambda: "b"), outbox.append(lambda: "c"))
+        assert [list(group.rows) for group in disk.groups] == [[("a",)], [("b",), ("c",)]]
+
+    asyncio.run(main())
+
+
+def test_under_load_groups_keep_their_distance_and_a_lonely_row_never_waits():
+    async def main(loop):
+        disk, times = Disk(), []
+        disk.put = lambda group: times.append(loop.time()) is None
+        outbox = Outbox(loop, disk, rows_of, pace_seconds=0.002)
+        await outbox.append(lambda: "a")
+        await outbox.append(lambda: "b")
+        await asyncio.gather(*(outbox.append(lambda: "c") for _ in range(COMPANY)))
+        await outbox.append(lambda: "d")
+        await outbox.append(lambda: "e")
+        return times
+
+    assert virtual_clock.run(main) == [0.0, 0.0, 0.0, 0.002, 0.002]

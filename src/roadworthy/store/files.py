@@ -5,6 +5,7 @@ It does not know what the tables mean.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,9 +38,9 @@ class StoreError(RoadworthyError):
     status = 503
 
 
-def connect(path: Path, durability: Durability = "power") -> sqlite3.Connection:
+def connect(path: Path, durability: Durability = "power", busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """A connection that any thread may use (one at a time) and that begins no transaction by itself."""
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
@@ -47,6 +48,28 @@ def connect(path: Path, durability: Durability = "power") -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def connect_without_waiting(path: Path) -> sqlite3.Connection:
+    """A connection that fails where it would have to wait for a lock, and never waits for the disk.
+
+    It leaves it to others to move the write-ahead log into the database and to sync it: see `sync_log`.
+    """
+    connection = connect(path, "process", busy_seconds=0.0)
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    return connection
+
+
+def sync_log(path: Path) -> None:
+    """Have the disk keep all that was committed through any connection that is still open. Raises OSError.
+
+    A commit is whole once its frames in the write-ahead log are; it is what SQLite does for `synchronous=FULL`.
+    """
+    log = os.open(f"{path}-wal", os.O_RDWR)
+    try:
+        getattr(os, "fdatasync", os.fsync)(log)
+    finally:
+        os.close(log)
 
 
 @contextmanager

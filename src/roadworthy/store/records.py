@@ -20,7 +20,8 @@ from roadworthy.core.errors import Missing, nearest
 from roadworthy.core.record import Label, Record
 from roadworthy.core.wire import Arm
 from roadworthy.store import labels as label_rows
-from roadworthy.store.files import Durability, StoreError, connect, naming
+from roadworthy.store.files import Durability, StoreError, connect, connect_without_waiting, naming
+from roadworthy.store.inline import Inline
 from roadworthy.store.labels import LabelReport
 from roadworthy.store.outbox import Outbox
 from roadworthy.store.rows import ARMS, KINDS, TABLES, VERSION, Insert, record_of, rows_of, upgrade
@@ -28,6 +29,9 @@ from roadworthy.store.writer import Writer
 
 # "RwRL": a file of some other program is refused, not filled with our tables.
 APPLICATION_ID = 0x5277524C
+
+# Under load the disk is synced at most every 2 ms.
+SYNC_SECONDS = 0.002
 
 
 class RecordLog:
@@ -43,6 +47,8 @@ class RecordLog:
         self.path = path
         self.durability = durability
         self._writer: Writer | None = None
+        self._inline: Inline | None = None
+        self._syncs = durability == "power"
         self._outboxes: dict[asyncio.AbstractEventLoop, Outbox] = {}
         self._latest: Outbox | None = None
         self._starting = threading.Lock()
@@ -134,11 +140,14 @@ class RecordLog:
         """Commit what is queued, then let go of the file. Closing twice does nothing."""
         with self._starting:
             self._closed, writer, self._writer = True, self._writer, None
+            inline, self._inline = self._inline, None
             outboxes, self._outboxes, self._latest = tuple(self._outboxes.values()), {}, None
         if writer is not None:
             for outbox in outboxes:
                 outbox.flush()
             writer.close()
+        if inline is not None:
+            inline.close()
         while self._idle:
             self._idle.pop().close()
 
@@ -161,7 +170,11 @@ class RecordLog:
         with self._starting:
             for gone in [other for other in self._outboxes if other.is_closed()]:
                 self._outboxes.pop(gone).flush()
-            outbox = self._outboxes.setdefault(loop, Outbox(loop, writer, rows_of))
+            if self._inline is None:
+                unhurried = partial(connect_without_waiting, self.path)
+                self._inline = Inline(writer, unhurried, Insert, self._syncs)
+            pace = SYNC_SECONDS if self._syncs else 0.0
+            outbox = self._outboxes.setdefault(loop, Outbox(loop, self._inline, rows_of, pace))
             self._latest = outbox
         return outbox
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from roadworthy.store.files import StoreError, sentence
+from roadworthy.store.files import StoreError, sentence, sync_log
 
 Row = tuple[Any, ...]
 Insert = Callable[[Sequence[Row]], None]
@@ -26,10 +26,14 @@ MOST_ROWS = 2000
 
 
 class Group(Struct, frozen=True):
-    """Rows that are committed together or not at all; `then` is told why not (None: they are), on any thread."""
+    """Rows that are committed together or not at all; `then` is told why not (None: they are), on any thread.
+
+    With `written` they are committed, and only the disk is still to be synced.
+    """
 
     rows: Sequence[Row]
     then: Callable[[str | None], None]
+    written: bool = False
 
 
 class Writer:
@@ -45,11 +49,16 @@ class Writer:
         self._connect = connect
         self._insert_through = insert_through
         self._queue: SimpleQueue[Group | None] = SimpleQueue()
-        self._closing = self._closed = False
+        self._closing = self._closed = self._committing = False
         self._connection: sqlite3.Connection | None = None
         self._insert: Insert | None = None
         self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Is a commit under way, or about to be?"""
+        return self._committing or not self._queue.empty()
 
     def put(self, group: Group) -> None:
         """Have a group written; after `close` it is refused with a sentence."""
@@ -80,6 +89,7 @@ class Writer:
                 self._write_groups([first, *self._waiting(MOST_ROWS - len(first.rows))])
 
     def _write_groups(self, groups: list[Group]) -> None:
+        self._committing = not all(group.written for group in groups)
         try:
             self._commit(groups)
         # Whatever it is, it must reach the callers: a writer that dies would leave all of them waiting for ever.
@@ -91,12 +101,19 @@ class Writer:
             _tell(groups, f"not recorded: {why}")
         else:
             _tell(groups, None)
+        finally:
+            self._committing = False
 
     def _commit(self, groups: Sequence[Group]) -> None:
         if self._connection is None or self._insert is None:
             self._connection = self._connect()
             self._insert = self._insert_through(self._connection)
-        self._insert(groups[0].rows if len(groups) == 1 else [row for group in groups for row in group.rows])
+        rows = [row for group in groups if not group.written for row in group.rows]
+        if rows:
+            # Where this connection syncs, it syncs the log from its beginning, and so what others wrote to it.
+            self._insert(rows)
+        elif any(group.written for group in groups):
+            sync_log(self.path)
 
     def _pull(self, wait: bool) -> Group | None:
         """The next group; None when there is none, or when the queue says that this is the end."""
