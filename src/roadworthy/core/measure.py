@@ -51,7 +51,12 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
 
 
 class Claim(Struct, frozen=True, omit_defaults=True):
-    """A number that somebody states: a paper, a model card, a notebook. `tolerance` is half the width they allow."""
+    """A number that somebody states: a paper, a model card, a notebook. `tolerance` is half the width they allow.
+
+    `data` is the digest or the name of the table it was measured on, `split` which part of it and `n` how many rows.
+    `definition` says which variant of the metric (normalised, macro, top 5), `prompt` and `extractor` how a written
+    answer was asked for and found. What nobody says is "" (0).
+    """
 
     metric: str
     value: float
@@ -59,6 +64,12 @@ class Claim(Struct, frozen=True, omit_defaults=True):
     where: str = ""
     source: str = ""
     data: str = ""
+    split: str = ""
+    n: int = 0
+    definition: str = ""
+    prompt: str = ""
+    extractor: str = ""
+    model: str = ""
 
 
 class Requirement(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

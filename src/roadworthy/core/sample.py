@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from roadworthy.core.spec import Field, Kind
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -18,7 +20,8 @@ class Sample:
     `labels` (n,) are floats, NaN where unknown; `at` (n,) is event time and `known_at` (n,) the time at which the
     label became known, both in Unix seconds; `tags` maps a name to n strings; `ids` (n,) are strings, and
     `keys` (n,) those that keep a caller on one arm. `source` says where the rows come from, and `digest` which bytes
-    they were.
+    they were. `fields` says what each column is, where that is known; `targets` (n,) are the outcomes as text where
+    they are text (None where unknown): class names before they became numbers, or what should have been written.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -30,6 +33,8 @@ class Sample:
     source: str = ""
     digest: str = ""
     keys: NDArray[np.object_] | None = None
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    targets: NDArray[np.object_] | None = None
 
     @property
     def n(self) -> int:
@@ -52,7 +57,18 @@ class Sample:
             self.source,
             self.digest,
             part(self.keys),
+            self.fields,
+            part(self.targets),
         )
+
+    def of_kind(self, *kinds: Kind) -> tuple[str, ...]:
+        """The names of the columns of these kinds; an undescribed one is text or a number."""
+        return tuple(name for name, column in self.columns.items() if self._kind(name, column) in kinds)
+
+    def _kind(self, name: str, column: NDArray[Any]) -> Kind:
+        if name in self.fields:
+            return self.fields[name].kind
+        return "text" if column.dtype == object else "number"
 
     def chunks(self, size: int) -> Iterator[Sample]:
         """The rows in order, `size` at a time."""

@@ -5,23 +5,26 @@ These are the types behind `roadworthy.yaml`; `core.project` reads the file into
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from roadworthy.core.measure import Claim, Requirement
 
-Kind = Literal["number", "integer", "category", "text", "boolean"]
+Kind = Literal["number", "integer", "category", "text", "boolean", "image"]
 Task = Literal["binary", "multiclass", "regression", "generation"]
 
 
 class Field(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One input or output of a model: its kind, what it means, its unit, its range or its values.
 
-    `width` counts the values of one row: 1 for a column, 64 for a vector of 64. `values` lists the known
-    categories; an unlisted one is let through to the model, which was trained to expect that.
+    `width` counts the values of one row: 1 for a column, 64 for a vector of 64. An image has a `shape` (height, width,
+    channels; channels may be left out) and values from `low` to `high` (0 to 255 where not said). `values` lists the
+    known categories; an unlisted one is let through to the model, which was trained to expect that.
     """
 
     kind: Kind = "number"
@@ -32,6 +35,21 @@ class Field(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
     high: float | None = None
     values: tuple[str, ...] = ()
     width: int = 1
+    shape: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.kind == "image") != bool(self.shape):
+            raise ValueError(
+                "`shape: [height, width]` or `[height, width, channels]` belongs to `kind: image`, and only there"
+            )
+        if self.shape:
+            if len(self.shape) not in (2, 3) or min(self.shape) < 1:
+                raise ValueError(
+                    f"`shape` of an image is [height, width] or [height, width, channels], got {self.shape!r}"
+                )
+            if self.width not in (1, math.prod(self.shape)):
+                raise ValueError(f"`width` {self.width} is not that of an image of shape {self.shape!r}: leave it out")
+            force_setattr(self, "width", math.prod(self.shape))
 
     @property
     def datatype(self) -> Literal["FP32", "INT64", "BYTES", "BOOL"]:
@@ -42,6 +60,7 @@ class Field(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
             "category": "BYTES",
             "text": "BYTES",
             "boolean": "BOOL",
+            "image": "FP32",
         }
         return carried[self.kind]
 
@@ -56,7 +75,8 @@ class Signature(Struct, frozen=True, omit_defaults=True):
 class Application(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What the model is for, who answers for it, what goes in and what is required of it.
 
-    A multiclass `output` has one number for each of `classes`, a generated one is text, any other one is a number.
+    A multiclass `output` has one number for each of `classes`, a generated one is text, any other one is a number. The
+    `classes` of a binary task are what its labels are called, the positive one second.
     """
 
     name: str
@@ -217,7 +237,9 @@ class Spec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
         """The application's inputs, and its one output."""
         asked = self.application
         kind: Kind = "text" if asked.task == "generation" else "number"
-        return Signature(asked.inputs, {asked.output: Field(kind, width=max(1, len(asked.classes)))})
+        # The two classes of a binary task name its labels; its answer is the probability of the second.
+        width = max(1, len(asked.classes)) if asked.task == "multiclass" else 1
+        return Signature(asked.inputs, {asked.output: Field(kind, width=width)})
 
     @property
     def state(self) -> Path:

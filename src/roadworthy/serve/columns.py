@@ -19,6 +19,7 @@ _KINDS: dict[Kind, type[Any]] = {
     "integer": np.int64,
     "category": np.object_,
     "text": np.object_,
+    "image": np.float32,
     "boolean": np.bool_,
 }
 _NUMPY: dict[np.dtype[Any], Datatype] = {
