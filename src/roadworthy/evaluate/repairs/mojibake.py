@@ -1,0 +1,31 @@
+"""Mojibake: UTF-8 that somebody read as Windows-1252 is read as UTF-8 again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from roadworthy.core.sample import Sample
+from roadworthy.core.tidy import Step
+from roadworthy.evaluate.base import repair
+from roadworthy.evaluate.texts import tidy_plan, tidy_texts
+
+
+@repair("mojibake")
+@dataclass(frozen=True)
+class Mojibake:
+    """Text such as `donâ€™t` and `ZÃ¼rich` is read again as what it was written as.
+
+    `columns` are mended, of all text and categories those that have none in the lab.
+    """
+
+    columns: tuple[str, ...] = ()
+    steps: ClassVar[tuple[Step, ...]] = ("mojibake",)
+
+    def __call__(self, sample: Sample, lab: Sample) -> Sample:
+        return tidy_texts(sample, lab, self.columns, self.steps)
+
+    def plan(self, lab: Sample) -> Mapping[str, Any] | None:
+        """What does the same in front of the model, under `preprocessing` of the project file; None where nothing."""
+        return tidy_plan(lab, self.columns, self.steps)

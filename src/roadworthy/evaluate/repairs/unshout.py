@@ -1,0 +1,31 @@
+"""Unshout: text all in capitals becomes a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from roadworthy.core.sample import Sample
+from roadworthy.core.tidy import Step
+from roadworthy.evaluate.base import repair
+from roadworthy.evaluate.texts import tidy_plan, tidy_texts
+
+
+@repair("unshout")
+@dataclass(frozen=True)
+class Unshout:
+    """Text all in capitals is written as a sentence.
+
+    `columns` are mended, of all text and categories those in which nobody shouts in the lab.
+    """
+
+    columns: tuple[str, ...] = ()
+    steps: ClassVar[tuple[Step, ...]] = ("unshout",)
+
+    def __call__(self, sample: Sample, lab: Sample) -> Sample:
+        return tidy_texts(sample, lab, self.columns, self.steps)
+
+    def plan(self, lab: Sample) -> Mapping[str, Any] | None:
+        """What does the same in front of the model, under `preprocessing` of the project file; None where nothing."""
+        return tidy_plan(lab, self.columns, self.steps)
