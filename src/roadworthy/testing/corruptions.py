@@ -11,9 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.sample import Sample
+from roadworthy.core.spec import Field
 from roadworthy.evaluate.base import Corruption
 
 SEVERITIES = (0.0, 0.3, 1.0)
+SENTENCE = (
+    "please why was my card declined when I tried to transfer 1,250.50 pounds, and how \u201csoon\u201d can I get "
+    "cash from the nearest machine in Zürich on 5 March? It isn't the first time it happened"
+)
 
 
 def check_corruption(leaf: type) -> None:
@@ -48,13 +53,18 @@ def example_of(leaf: type) -> tuple[Corruption, Sample]:
 
 
 def mixed_sample(n: int = 120, seed: int = 0) -> Sample:
-    """Numbers, nulls and text, with labels, times, ids and a tag: rows come every half hour, out of order."""
+    """Numbers, nulls, categories, sentences and images, with labels, times, ids and a tag.
+
+    Rows come every half hour, out of order; images are of 8 x 8 grey pixels.
+    """
     rng = np.random.default_rng(seed)
     at: NDArray[np.float64] = (1_700_000_000 + 1800 * rng.permutation(n)).astype(np.float64)
     holes = np.where(rng.random(n) < 0.1, np.nan, rng.normal(10, 3, n))
     town = rng.choice(np.array(["north", "south", None], dtype=object), n)
+    said = np.array([" ".join(rng.choice(SENTENCE.split(), rng.integers(6, 20))) for _ in range(n)], dtype=object)
+    seen = np.rint(rng.uniform(0, 255, (n, 1)) * rng.random((n, 64)))
     return Sample(
-        {"heat": rng.normal(60, 15, n), "holes": holes, "town": town},
+        {"heat": rng.normal(60, 15, n), "holes": holes, "town": town, "said": said, "seen": seen},
         labels=(rng.random(n) < 0.3).astype(np.float64),
         at=at,
         known_at=np.asarray(at + 7200.0, np.float64),
@@ -62,6 +72,13 @@ def mixed_sample(n: int = 120, seed: int = 0) -> Sample:
         tags={"ward": rng.choice(np.array(["a", "b"], dtype=object), n)},
         source="law",
         digest="0" * 64,
+        fields={
+            "heat": Field(),
+            "holes": Field(nullable=True),
+            "town": Field("category", nullable=True, values=("north", "south")),
+            "said": Field("text"),
+            "seen": Field("image", shape=(8, 8)),
+        },
     )
 
 

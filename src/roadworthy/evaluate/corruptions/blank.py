@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
+from roadworthy.evaluate.spoiling import check_share, hit_rows, null_of, put, with_columns
 
 
 @corruption("blank")
@@ -24,14 +24,9 @@ class Blank:
     called: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise ValueError(f"`share` must be above 0 and at most 1, got {self.share!r}")
+        check_share(self.share)
 
     def __call__(self, sample: Sample, severity: float, rng: np.random.Generator) -> Sample:
-        hit = rng.random(sample.n) < self.share * severity
-        spoilt = dict(sample.columns)
-        for name in self.columns or tuple(sample.columns):
-            if name in spoilt:
-                null: Any = None if spoilt[name].dtype == object else np.nan
-                spoilt[name] = np.where(hit, null, spoilt[name])
-        return replace(sample, columns=spoilt)
+        hit = hit_rows(sample, self.share * severity, rng)
+        fed = {name: c for name, c in sample.columns.items() if not self.columns or name in self.columns}
+        return with_columns(sample, {name: put(column, hit, null_of(column)) for name, column in fed.items()})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
+from roadworthy.evaluate.spoiling import hit_rows, null_of, put, with_columns
 
 
 @corruption("null_column")
@@ -21,9 +21,9 @@ class NullColumn:
 
     def __call__(self, sample: Sample, severity: float, rng: np.random.Generator) -> Sample:
         drawn = str(rng.choice(sorted(sample.columns))) if sample.columns else ""
-        hit = rng.random(sample.n) < severity
+        hit = hit_rows(sample, severity, rng)
         name = self.column or drawn
         if name not in sample.columns:
             return sample
-        null: Any = None if sample.columns[name].dtype == object else np.nan
-        return replace(sample, columns={**sample.columns, name: np.where(hit, null, sample.columns[name])})
+        column = sample.columns[name]
+        return with_columns(sample, {name: put(column, hit, null_of(column))})

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
+from roadworthy.evaluate.spoiling import categories, check_share, hit_rows, put, with_columns
 
 
 @corruption("unseen")
 @dataclass(frozen=True)
 class Unseen:
-    """`columns` (none named: all text) hold `value`, never seen before, on `share` times severity of the rows.
+    """`columns` (none named: all categories) hold `value`, never seen before, on `share` times severity of the rows.
 
-    Numbers are left alone.
+    Numbers and free text are left alone.
     """
 
     columns: tuple[str, ...] = ()
@@ -24,13 +25,9 @@ class Unseen:
     called: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise ValueError(f"`share` must be above 0 and at most 1, got {self.share!r}")
+        check_share(self.share)
 
     def __call__(self, sample: Sample, severity: float, rng: np.random.Generator) -> Sample:
-        hit = rng.random(sample.n) < self.share * severity
-        spoilt = dict(sample.columns)
-        for name in self.columns or tuple(sample.columns):
-            if name in spoilt and spoilt[name].dtype == object:
-                spoilt[name] = np.where(hit, self.value, spoilt[name])
-        return replace(sample, columns=spoilt)
+        hit = hit_rows(sample, self.share * severity, rng)
+        named = categories(sample, self.columns)
+        return with_columns(sample, {name: put(sample.columns[name], hit, self.value) for name in named})
