@@ -1,0 +1,1 @@
+"""One format of claims a file."""
