@@ -4,15 +4,18 @@ import asyncio
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from scipy import stats
 
 from roadworthy.core.measure import Measurement, Requirement, judge
 from roadworthy.core.wire import Handler, Request, Response
-from roadworthy.evaluate.load import LoadRun, arrivals, capacity, load, percentile
+from roadworthy.evaluate.arrivals.constant import Constant
+from roadworthy.evaluate.load import LoadRun, capacity, load, percentile, run
 
 Run = Callable[..., Any]
 REQUESTS = [Request("a", {}, 0.0), Request("b", {}, 0.0)]
@@ -25,6 +28,17 @@ def rng() -> np.random.Generator:
 def after(seconds: float) -> Handler:
     async def answer(request: Request) -> Response:
         await asyncio.sleep(seconds)
+        return Response(request.id, {})
+
+    return answer
+
+
+def one_at_a_time(seconds: float) -> Handler:
+    turn = asyncio.Lock()
+
+    async def answer(request: Request) -> Response:
+        async with turn:
+            await asyncio.sleep(seconds)
         return Response(request.id, {})
 
     return answer
@@ -97,6 +111,47 @@ def test_a_generator_that_cannot_keep_up_makes_the_run_invalid(virtual: Run) -> 
     assert "lower the rate" in run.because
 
 
+def test_a_run_says_how_it_was_checked_and_survives_json(virtual: Run) -> None:
+    run = virtual(load(after(0.02), REQUESTS, rate=100, seconds=10, rng=rng()))
+    assert [(c.of, c.decision) for c in run.checks if c.decision != "pass"] == [("client_cpu", "wait")]
+    assert (run.scenario, run.arrivals, run.warnings) == ("server", "poisson", ())
+    assert found(run, "dispatch_lag_p99_ms").value == pytest.approx(0, abs=1e-6)
+    kept = msgspec.structs.replace(run, measured=run.measured[:4])
+    assert msgspec.json.decode(msgspec.json.encode(kept), type=LoadRun) == kept
+
+
+def test_the_timeline_has_one_row_a_request(virtual: Run) -> None:
+    found, timeline = virtual(run(after(0.02), REQUESTS, Constant(), rate=10, seconds=2, rng=rng()))
+    assert timeline.n == found.find("p99_ms").n == 20
+    np.testing.assert_allclose(timeline.due, np.arange(20) / 10)
+    np.testing.assert_allclose(timeline.done - timeline.due, 0.02)
+    assert np.isnan(timeline.first).all()
+
+
+def test_throughput_is_of_the_whole_time_that_the_answers_took(virtual: Run) -> None:
+    """A server half as fast as the rate answers everything in the end, but not at the rate."""
+    run = virtual(load(one_at_a_time(0.02), REQUESTS, rate=100, seconds=10, rng=rng()))
+    assert found(run, "error_rate").value == 0
+    assert found(run, "throughput_rps").value == pytest.approx(50, rel=0.02)
+    assert run.valid
+    assert "over-saturated" in run.warnings[0]
+
+
+def test_a_bound_that_is_broken_makes_the_run_invalid(virtual: Run) -> None:
+    now_and_then = itertools.cycle([0.01] * 19 + [0.2])
+
+    async def answer(request: Request) -> Response:
+        await asyncio.sleep(next(now_and_then))
+        return Response(request.id, {})
+
+    asked = partial(run, answer, REQUESTS, Constant(), 100, 10)
+    loose, _ = virtual(asked(rng(), bound_ms=250))
+    tight, _ = virtual(asked(rng(), bound_ms=50))
+    assert loose.valid
+    assert not tight.valid
+    assert "p99 needs at least 6,898 requests with 50 beyond its bound" in tight.because
+
+
 def test_no_arrivals_prove_nothing(virtual: Run) -> None:
     run = virtual(load(after(0.01), REQUESTS, rate=0.0, seconds=1, rng=rng()))
     assert not run.valid
@@ -112,16 +167,6 @@ def test_every_request_has_its_own_id(virtual: Run) -> None:
 
     virtual(load(keep, REQUESTS, rate=50, seconds=2, rng=rng()))
     assert len(seen) == len(set(seen)) > 50
-
-
-def test_arrivals_are_poisson() -> None:
-    gaps = np.diff(arrivals(1000, 20, rng()))
-    assert gaps.min() >= 0
-    assert stats.kstest(gaps, "expon", args=(0, 1 / 1000)).pvalue > 0.001
-
-
-def test_the_same_seed_gives_the_same_schedule() -> None:
-    assert (arrivals(50, 4, rng()) == arrivals(50, 4, rng())).all()
 
 
 def test_the_percentile_interval_covers_the_true_one() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,21 @@ def cumulative(n: int, p: float) -> NDArray[np.float64]:
     log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
     log_mass = log_factorial[n] - log_factorial - log_factorial[::-1] + k * np.log(p) + (n - k) * np.log1p(-p)
     return np.asarray(np.minimum(np.round(np.cumsum(np.exp(log_mass)), 15), 1.0))
+
+
+def at_most(hits: int, n: int, p: float) -> float:
+    """P(X <= hits) of X ~ Binomial(n, p), 0 < p < 1, in the time of `hits` terms, however large n is.
+
+    >>> at_most(0, 2, 0.5), at_most(1, 2, 0.5), at_most(2, 2, 0.5)
+    (0.25, 0.75, 1.0)
+    """
+    if hits >= n:
+        return 1.0
+    k = np.arange(1, hits + 1)
+    # Each term from the one before: log of (n - k + 1) / k times the odds.
+    steps = np.log((n - k + 1) / k) + math.log(p) - math.log1p(-p)
+    log_mass = n * math.log1p(-p) + np.concatenate([[0.0], np.cumsum(steps)])
+    return float(min(1.0, np.exp(log_mass).sum()))
 
 
 def two_sided_half(hits: int, n: int) -> float:

@@ -1,0 +1,1 @@
+"""One schedule of arrivals a file."""
