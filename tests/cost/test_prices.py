@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from roadworthy.core.errors import SpecError
 from roadworthy.core.measure import Measurement, Requirement, judge
-from roadworthy.cost.prices import usd_per_1k
+from roadworthy.cost.prices import goodput, usd_per_1k
 
 
 def capacity(value, n=100, low=-math.inf, high=math.inf):
@@ -64,3 +64,28 @@ def test_the_interval_holds_the_value_and_twice_the_machine_is_half_the_price(us
     found = usd_per_1k(usd, capacity(value, 10, low, high), share)
     assert found.low <= found.value <= found.high
     assert usd_per_1k(usd, capacity(2 * value), share).value == pytest.approx(found.value / 2)
+
+
+def test_the_price_at_the_slo_is_that_of_the_good_answers_and_not_of_the_peak():
+    # 100 a second are offered and 60 of 100 come in time: 0.36 dollars an hour, half used, are 0.0033 a thousand.
+    good = goodput(100.0, Measurement("good", 0.6, 500, 0.5, 0.75), "p99 of 200 ms")
+    assert (good.name, good.unit, good.value, good.low, good.high) == ("goodput_rps", "rps", 60.0, 50.0, 75.0)
+    found = usd_per_1k(0.36, good, utilisation=0.5)
+    assert [found.low, found.value, found.high] == pytest.approx([0.1 / 37.5, 0.1 / 30, 0.1 / 25])
+    assert found.value > usd_per_1k(0.36, capacity(100.0), utilisation=0.5).value
+    assert found.conditions["objective"] == "p99 of 200 ms"
+    assert found.conditions["utilisation"] == 0.5
+
+
+def test_a_goodput_of_nothing_is_unknown_and_its_price_too():
+    found = goodput(100.0, Measurement("good"), "200 ms")
+    assert found.n == 0
+    assert usd_per_1k(1.0, found, 0.5).n == 0
+    none_in_time = goodput(100.0, Measurement("good", 0.0, 50, 0.0, 0.07), "200 ms")
+    assert usd_per_1k(1.0, none_in_time, 0.5).n == 0
+
+
+@pytest.mark.parametrize(("offered", "share"), [(-1.0, 0.5), (math.nan, 0.5), (1.0, 1.5), (1.0, -0.1)])
+def test_an_impossible_goodput_is_refused(offered, share):
+    with pytest.raises(SpecError, match=r"`(offered_rps|good)` must be"):
+        goodput(offered, Measurement("good", share, 10), "200 ms")
