@@ -103,14 +103,85 @@ def test_an_answer_to_a_question_never_asked_is_refused(handler: Handler, sample
     assert "'else', which was never asked" in found.failed[0]
 
 
-def test_a_stream_has_no_single_value(sample: Sample, signature: Signature) -> None:
-    async def drip() -> Any:
-        yield Tensor("probability", "FP64", (1,), [0.5])
+WRITER = Signature({"heat": Field(nullable=True)}, {"text": Field("text")})
 
-    async def streaming(request: Request) -> Response:
+
+def streaming(*pieces: Tensor, breaks: bool = False) -> Handler:
+    async def drip() -> Any:
+        for piece in pieces:
+            yield piece
+        if breaks:
+            raise ConnectionResetError("the server went away")
+
+    async def answer(request: Request) -> Response:
         return Response(request.id, drip())
 
-    assert "a stream" in asyncio.run(ask(streaming, sample, signature)).failed[0]
+    return answer
+
+
+def said(*texts: Any, name: str = "text") -> Tensor:
+    return Tensor(name, "BYTES", (len(texts),), list(texts))
+
+
+def test_a_stream_of_numbers_is_no_number(sample: Sample, signature: Signature) -> None:
+    found = asyncio.run(ask(streaming(said("0.5 or so", name="probability")), sample.take(slice(0, 1)), signature))
+    assert "no numbers" in found.failed[0]
+
+
+def test_the_pieces_of_a_stream_are_one_text(sample: Sample) -> None:
+    writer = streaming(said("So "), said("count", name="tokens"), said(b"it is "), said("42"))
+    found = asyncio.run(ask(writer, sample.take(slice(0, 3)), WRITER, batch_rows=1))
+    assert found.values.tolist() == ["So it is 42"] * 3
+    assert not found.failed
+
+
+def test_a_stream_that_breaks_off_is_no_answer(sample: Sample) -> None:
+    found = asyncio.run(ask(streaming(said("So it"), breaks=True), sample.take(slice(0, 2)), WRITER, batch_rows=1))
+    assert found.values.tolist() == [None, None]
+    assert found.reasons == {"ConnectionResetError: the server went away": 2}
+
+
+def test_an_empty_stream_is_an_empty_text_and_a_foreign_one_none(sample: Sample) -> None:
+    one = sample.take(slice(0, 1))
+    assert asyncio.run(ask(streaming(), one, WRITER)).values.tolist() == [""]
+    assert "no output named 'text'" in asyncio.run(ask(streaming(said("x", name="other")), one, WRITER)).failed[0]
+
+
+def test_texts_come_row_by_row_and_a_null_is_no_answer(sample: Sample) -> None:
+    async def writer(request: Request) -> Response:
+        rows = request.inputs["heat"].data
+        return Response(request.id, {"text": said(*(None if k == 1 else f"{v:.0f}" for k, v in enumerate(rows)))})
+
+    found = asyncio.run(ask(writer, sample.take(slice(0, 4)), WRITER, batch_rows=2))
+    heat = np.float32(sample.columns["heat"])
+    assert found.values.tolist() == [f"{heat[0]:.0f}", None, f"{heat[2]:.0f}", None]
+    assert set(found.failed) == {1, 3}
+    short = asyncio.run(ask(streaming(said("one text")), sample.take(slice(0, 4)), WRITER, batch_rows=2))
+    assert "1 texts came back for 2 rows" in short.failed[0]
+
+
+def test_each_row_has_a_probability_for_each_class(sample: Sample) -> None:
+    async def three(request: Request) -> Response:
+        table = np.stack([np.asarray(request.inputs["heat"].data, np.float64)] * 3, axis=1) * [1, 2, 3]
+        return Response(request.id, {"p": Tensor("p", "FP64", table.shape, table)})
+
+    signature = Signature({"heat": Field(nullable=True)}, {"p": Field(width=3)})
+    found = asyncio.run(ask(three, sample, signature, batch_rows=64))
+    np.testing.assert_allclose(found.values, np.outer(np.float32(sample.columns["heat"]), [1, 2, 3]), rtol=1e-6)
+    wrong = asyncio.run(ask(only_answer([0.1, 0.2, 0.3, 0.4], "p"), sample.take(slice(0, 2)), signature))
+    assert "4 values came back for 2 rows of 3 each" in wrong.failed[0]
+    assert wrong.values.shape == (2, 3)
+
+
+def test_parameters_go_along_with_every_request(handler: Handler, sample: Sample, signature: Signature) -> None:
+    heard: list[Any] = []
+
+    async def listening(request: Request) -> Response:
+        heard.append(request.parameters)
+        return await handler(request)
+
+    asyncio.run(ask(listening, sample, signature, 1000, parameters={"max_tokens": 7}))
+    assert heard == [{"max_tokens": 7}] * 2
 
 
 def test_of_two_probabilities_the_positive_class_counts(sample: Sample, signature: Signature) -> None:

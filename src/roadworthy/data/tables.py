@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from roadworthy.core.errors import BadData, MissingExtra, nearest
 from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Columns, Field, Signature, Task
+from roadworthy.data.labels import class_numbers
 
 if TYPE_CHECKING:
     import polars
@@ -24,23 +25,35 @@ WANTED = {
     "integer": "whole numbers; round them, or declare it as `kind: number`",
     "category": "text; write it as text, or declare it as `kind: number`",
     "text": "text; write it as text, or declare it as `kind: number`",
+    "image": "numbers; write the pixels of a row as one list, row by row",
     "boolean": "true or false; write booleans or 0 and 1, or declare it as `kind: number`",
 }
 
 
-def read_sample(path: Path, columns: Columns, inputs: Mapping[str, Field], task: Task = "binary") -> Sample:
+def read_sample(
+    path: Path,
+    columns: Columns,
+    inputs: Mapping[str, Field],
+    task: Task = "binary",
+    classes: Sequence[str] = (),
+) -> Sample:
     """The rows of a table in their order, with the digest of the file's bytes.
 
-    Labels are floats with NaN where unknown (0 and 1 only, for a binary task); times are Unix seconds, those without
-    a zone being UTC. Raises BadData with the file, the column and what to do.
+    Labels are floats with NaN where unknown (0 and 1 only, for a binary task). Those that are names become the numbers
+    of `classes` (of two the second is positive), and stay as text in `targets`; so do the texts that a generation
+    task expects, which has no labels. Times are Unix seconds, those without a zone being UTC. Raises BadData with the
+    file, the column and what to do.
     """
     text = [name for name, field in inputs.items() if field.datatype == "BYTES"]
     named = [columns.label, columns.id, columns.at, columns.known_at, columns.key, *columns.tags]
     strings = [*text, *(name for name in (columns.id, columns.key, *columns.tags) if name)]
+    # A name may look like a number: the class "007" of a CSV would else be 7.
+    strings += [columns.label] if task == "generation" or classes else []
     frame = read_frame(path, [*inputs, *(name for name in named if name)], strings)
+    labels, targets = _outcomes(frame[columns.label], task, classes, path)
     return Sample(
         columns={name: _column(frame[name], field, path) for name, field in inputs.items()},
-        labels=_labels(frame[columns.label], task, path),
+        labels=labels,
         at=seconds_of(frame[columns.at], path) if columns.at else None,
         known_at=seconds_of(frame[columns.known_at], path) if columns.known_at else None,
         ids=_ids(frame[columns.id], path) if columns.id else None,
@@ -48,6 +61,8 @@ def read_sample(path: Path, columns: Columns, inputs: Mapping[str, Field], task:
         source=str(path),
         digest=digest(path),
         keys=_text(frame[columns.key], "") if columns.key else None,
+        fields=dict(inputs),
+        targets=targets,
     )
 
 
@@ -165,11 +180,30 @@ def _vectors(series: polars.Series, field: Field, path: Path) -> NDArray[np.floa
     return np.array(rows, dtype=np.float64)
 
 
+def _outcomes(
+    series: polars.Series, task: Task, classes: Sequence[str], path: Path
+) -> tuple[NDArray[np.float64] | None, NDArray[np.object_] | None]:
+    """The labels as numbers and, where they are text, as that."""
+    if task == "generation":
+        return None, _text(series)
+    if task == "regression" or not classes or str(series.dtype) == "Null":
+        return _labels(series, task, path), None
+    where = f"{str(path)!r}, label {series.name!r}"
+    if task == "binary" and len(classes) != 2:
+        raise BadData(f"{where}: a binary task has two `classes`, the second positive; got {list(classes)!r}")
+    texts = _text(series)
+    named = not set(classes).isdisjoint(texts)
+    return class_numbers(texts, classes, where), texts if named else None
+
+
 def _labels(series: polars.Series, task: Task, path: Path) -> NDArray[np.float64]:
     where = f"{str(path)!r}, label {series.name!r}"
     if not (series.dtype.is_numeric() or str(series.dtype) in ("Boolean", "Null")):
         given = series.drop_nulls().head(1).to_list()
-        raise BadData(f"{where}: is {series.dtype} such as {given[0]!r}; write it as a number (0 and 1 for yes or no)")
+        remedy = "write it as a number"
+        if task != "regression":
+            remedy += " (0 and 1 for yes or no), or name its `classes` in the application"
+        raise BadData(f"{where}: is {series.dtype} such as {given[0]!r}; {remedy}")
     labels = _floats(series)
     odd = np.unique(labels[~np.isnan(labels) & ~np.isin(labels, (0.0, 1.0))])
     if task == "binary" and len(odd):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,17 @@ from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Field, Signature
 from roadworthy.core.stats import proportion
 from roadworthy.core.wire import Handler, Request, Response, Tensor
+from roadworthy.evaluate.scoring import known
 
 
 @dataclass(frozen=True)
 class Answers:
-    """`values` (n,) are NaN for the rows that failed; `failed` maps the number of such a row to the reason."""
+    """`values` are numbers (n,), probabilities (n, k) or text (n,); NaN, or None for text, in the rows that failed.
 
-    values: NDArray[np.float64]
+    `failed` maps the number of such a row to the reason.
+    """
+
+    values: NDArray[Any]
     failed: Mapping[int, str]
 
     @property
@@ -37,8 +41,8 @@ class Answers:
         return dict(Counter(self.failed.values()).most_common())
 
 
-def answers(handler: Handler, sample: Sample, signature: Signature, batch_rows: int = 256) -> NDArray[np.float64]:
-    """The first output of every row (n,), NaN where the row failed: the plain door to `ask`, outside an event loop.
+def answers(handler: Handler, sample: Sample, signature: Signature, batch_rows: int = 256) -> NDArray[Any]:
+    """The first output of every row, NaN (None) where the row failed: the plain door to `ask`, outside an event loop.
 
     Raises BadData when every row failed, with the commonest reason, or when the sample lacks an input.
     """
@@ -55,15 +59,16 @@ async def ask(
     batch_rows: int = 256,
     in_flight: int = 8,
     prefix: str = "ask",
+    parameters: Mapping[str, Any] | None = None,
 ) -> Answers:
     """Ask about `batch_rows` rows a request, `in_flight` requests at a time, and put the answers in the sample's order.
 
-    An answer belongs to the rows whose request id it carries, whoever was waiting for it. A row that fails is kept
-    with its reason.
+    An answer belongs to the rows whose request id it carries, whoever was waiting for it. A stream is drained, and one
+    that breaks off is no answer. A row that fails is kept with its reason. `parameters` go along with every request.
     """
     check_columns(sample, signature)
-    output = next(iter(signature.outputs))
-    values = np.full(sample.n, np.nan)
+    output, field = next(iter(signature.outputs.items()))
+    values = _unanswered(sample.n, field)
     failed: dict[int, str] = {}
     starts = range(0, sample.n, batch_rows)
     rows = {f"{prefix}-{start}": range(start, min(start + batch_rows, sample.n)) for start in starts}
@@ -71,27 +76,30 @@ async def ask(
 
     async def work() -> None:
         for name, part in waiting:
-            request = request_of(sample.take(slice(part.start, part.stop)), signature, name)
+            request = request_of(sample.take(slice(part.start, part.stop)), signature, name, parameters)
             try:
                 response = await handler(request)
-                answered = rows.get(response.id, part)
-                values[answered.start : answered.stop] = values_of(response, output, len(answered), rows)
+                if response.id not in rows:
+                    raise BadData(f"the answer carries the id {response.id!r}, which was never asked")
+                answered = rows[response.id]
+                found = shaped(await drained(response, output), field, len(answered))
+                values[answered.start : answered.stop] = found
             # Whatever a handler raises is what a caller would have met: it becomes the reason of these rows.
             except Exception as wrong:
                 failed.update(dict.fromkeys(part, f"{type(wrong).__name__}: {wrong}"))
 
     await asyncio.gather(*(work() for _ in range(in_flight)))
-    for row in np.flatnonzero(np.isnan(values)):
+    for row in np.flatnonzero(~known(values)):
         failed.setdefault(int(row), "no answer, or NaN, came back for the row")
     return Answers(values, failed)
 
 
-def request_of(rows: Sample, signature: Signature, name: str) -> Request:
+def request_of(rows: Sample, signature: Signature, name: str, parameters: Mapping[str, Any] | None = None) -> Request:
     """One request about all the given rows; its time is that of the first, and a single row keeps its tags."""
     inputs = {column: tensor(column, field, rows.columns[column]) for column, field in signature.inputs.items()}
     at = 0.0 if rows.at is None or not rows.n else float(rows.at[0])
     tags = {tag: str(values[0]) for tag, values in rows.tags.items()} if rows.n == 1 else {}
-    return Request(name, inputs, at, tags=tags)
+    return Request(name, inputs, at, tags=tags, parameters=parameters or {})
 
 
 def tensor(name: str, field: Field, column: NDArray[Any]) -> Tensor:
@@ -106,18 +114,38 @@ def tensor(name: str, field: Field, column: NDArray[Any]) -> Tensor:
     return Tensor(name, field.datatype, shape, [None if v is None or v != v else kind(v) for v in flat.tolist()])
 
 
-def values_of(response: Response, output: str, n: int, known: Mapping[str, Any]) -> NDArray[np.float64]:
-    """The named output of each row (n,): a column, or the last of several (the positive class). Raises BadData."""
-    if response.id not in known:
-        raise BadData(f"the answer carries the id {response.id!r}, which was never asked")
-    if not isinstance(response.outputs, Mapping):
-        raise BadData("the answer is a stream, which has no single value a row")
-    if output not in response.outputs:
-        raise BadData(f"no output named {output!r} came back (outputs: {', '.join(response.outputs) or 'none'})")
-    found = np.asarray(response.outputs[output].data, dtype=np.float64)
-    if found.size % n or not found.size:
-        raise BadData(f"{found.size} values came back for {n} rows")
-    return np.asarray(found.reshape(n, -1)[:, -1])
+async def drained(response: Response, output: str) -> Any:
+    """The flat data of the named output; the pieces of a stream of it are joined into one text. Raises BadData."""
+    outputs = response.outputs
+    if isinstance(outputs, Mapping):
+        if output not in outputs:
+            raise BadData(f"no output named {output!r} came back (outputs: {', '.join(outputs) or 'none'})")
+        return outputs[output].data
+    pieces = await _collected(outputs)
+    if pieces and output not in pieces:
+        raise BadData(f"the answer streams {', '.join(pieces)}, and no output named {output!r}")
+    return ["".join(pieces.get(output, []))]
+
+
+def shaped(data: Any, field: Field, n: int) -> NDArray[Any]:
+    """The answers of n rows: text (n,), numbers (n, width), or (n,), the last column where several came for one.
+
+    The last of the columns is the positive class of a binary model. Raises BadData where they do not make n rows.
+    """
+    if field.datatype == "BYTES":
+        texts = [_text(value) for value in np.asarray(data, dtype=object).reshape(-1)]
+        if len(texts) != n:
+            raise BadData(f"{len(texts)} texts came back for {n} rows")
+        return np.array(texts, dtype=object)
+    try:
+        found = np.asarray(data, dtype=np.float64)
+    except (TypeError, ValueError) as wrong:
+        raise BadData(f"what came back are no numbers: {wrong}") from wrong
+    if found.size % n or not found.size or (field.width > 1 and found.size != n * field.width):
+        each = f" of {field.width} each" if field.width > 1 else ""
+        raise BadData(f"{found.size} values came back for {n} rows{each}")
+    table = found.reshape(n, -1)
+    return np.asarray(table if field.width > 1 else table[:, -1])
 
 
 def check_columns(sample: Sample, signature: Signature) -> None:
@@ -127,3 +155,22 @@ def check_columns(sample: Sample, signature: Signature) -> None:
             have = ", ".join(sample.columns) or "none"
             near = nearest(name, sample.columns)
             raise BadData(f"the sample has no column for the input {name!r}{near} (it has: {have})")
+
+
+def _unanswered(n: int, field: Field) -> NDArray[Any]:
+    if field.datatype == "BYTES":
+        return np.full(n, None, dtype=object)
+    return np.full(n if field.width == 1 else (n, field.width), np.nan)
+
+
+async def _collected(stream: AsyncIterator[Tensor]) -> dict[str, list[str]]:
+    """The text of each output's pieces in the order of their coming."""
+    pieces: dict[str, list[str]] = {}
+    async for piece in stream:
+        texts = (_text(value) for value in np.asarray(piece.data, dtype=object).reshape(-1))
+        pieces.setdefault(piece.name, []).extend(text for text in texts if text is not None)
+    return pieces
+
+
+def _text(value: Any) -> str | None:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else None if value is None else str(value)
