@@ -112,3 +112,14 @@ def test_a_wrong_address_is_told():
         Remote("ftp://x", "mean")
     with pytest.raises(Lost, match="no server answers at"):
         Admin("http://127.0.0.1:1").status()
+
+
+@pytest.mark.parametrize("value", ["half \ud800", 2**70])
+def test_what_json_cannot_carry_is_the_callers_fault(run, routes_of, mean, value):
+    async def talk(port: int) -> Response:
+        async with Remote(f"http://127.0.0.1:{port}", "mean") as remote:
+            with pytest.raises(BadRequest, match="cannot be written as JSON"):
+                await remote(Request("r", {"a": Tensor("a", "BYTES", (1,), [value])}, 0.0))
+            return await remote(request("r1"))
+
+    assert run(routes_of(mean(), "request"), talk).id == "r1"

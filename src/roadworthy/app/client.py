@@ -228,9 +228,14 @@ def _body(request: Request) -> bytes:
         {"name": name, "datatype": tensor.datatype, "shape": tensor.shape, "data": _flat(tensor.data)}
         for name, tensor in request.inputs.items()
     ]
-    return orjson.dumps(
-        {"id": request.id, "inputs": inputs, "parameters": parameters}, option=orjson.OPT_SERIALIZE_NUMPY
-    )
+    body = {"id": request.id, "inputs": inputs, "parameters": parameters}
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as wrong:
+        raise BadRequest(
+            f"request {request.id!r} cannot be written as JSON: {wrong}; allowed: whole numbers of up to 64 bits, and "
+            "text without half of a character"
+        ) from wrong
 
 
 def _flat(data: Any) -> Any:

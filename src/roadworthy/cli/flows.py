@@ -7,15 +7,16 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.catalog import load, read_plan
-from roadworthy.core.errors import SpecError
+from roadworthy.core.errors import BadData, SpecError
 from roadworthy.core.measure import Claim
 from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Spec
@@ -23,6 +24,8 @@ from roadworthy.core.wire import Handler
 from roadworthy.learn.retrain import candidate, train, written
 
 if TYPE_CHECKING:
+    from roadworthy.evaluate.baseline import BaselineDiff
+    from roadworthy.evaluate.compare import Comparison
     from roadworthy.evaluate.gap import Effort
     from roadworthy.evaluate.report import GapReport
     from roadworthy.observe.explain import Explanation
@@ -54,14 +57,15 @@ def read(spec: Spec, table: str) -> Sample:
     file = getattr(spec.data, table)
     if not file:
         raise SpecError(f"{spec.root / 'roadworthy.yaml'} names no `data.{table}`, which this needs")
-    return read_sample(spec.path(file), spec.data.columns, spec.application.inputs)
+    asked = spec.application
+    return read_sample(spec.path(file), spec.data.columns, asked.inputs, asked.task, asked.classes)
 
 
 def claims_of(spec: Spec) -> tuple[Claim, ...]:
     """The claims given inline, and those of the model card."""
     if not spec.model.card:
         return spec.claims
-    from roadworthy.registry.cards import read_claims
+    from roadworthy.evaluate.claim_files import read_claims
 
     return (*spec.claims, *read_claims(spec.path(spec.model.card)))
 
@@ -152,39 +156,88 @@ def handler_of(spec: Spec, release: Release, files: Mapping[str, Path]) -> Handl
     return handler
 
 
-def measure_gap(spec: Spec, effort: Effort | None = None, say: Say = silent) -> tuple[GapReport, Path]:
-    """The gap report of the project's model, and the page that it was drawn on."""
-    from roadworthy.evaluate.base import corruption
-    from roadworthy.evaluate.gap import gap
-    from roadworthy.evaluate.report import write_json
-    from roadworthy.ui.report import gap_page
+def measure_gap(spec: Spec, effort: Effort | None = None, say: Say = silent) -> GapReport:
+    """The gap report of the project's model: the handler itself, a server of it, and starts of it."""
+    from roadworthy.cli.cold import starts
+    from roadworthy.evaluate.base import corruption, edge, repair
+    from roadworthy.evaluate.gap import Effort, gap
+    from roadworthy.evaluate.standard import standard_corruptions
 
+    effort = effort or Effort()
     release, files = lab_release(spec, 0.0, "gap")
     handler, lab, production = handler_of(spec, release, files), read(spec, "lab"), read(spec, "production")
-    loaded = effort is None or effort.load_seconds > 0
-    with served_aside(spec) if loaded else nullcontext() as served:
-        report = gap(
+    chosen = [corruption.make(plan, spec.root) for plan in spec.corruptions]
+    loaded = effort.load_seconds > 0 or effort.crowd_rows > 0
+    with served_aside(spec) if loaded else nullcontext(Aside()) as aside:
+        return gap(
             handler,
             spec.application,
             lab,
             production,
             claims=claims_of(spec),
-            corruptions=[corruption.make(plan, spec.root) for plan in spec.corruptions],
+            corruptions=chosen or standard_corruptions(spec.application.inputs),
+            repairs={name: repair.make(name) for name in repair},
+            edges={name.replace("_", " "): edge.make(name) for name in edge},
             cost=spec.cost,
             effort=effort,
-            served=served,
+            served=aside.handler,
+            served_pid=aside.pid,
+            cold=partial(starts, spec, effort.starts) if effort.starts else None,
             now=time.time(),
             tell=say,
         )
+
+
+def keep_gap(spec: Spec, report: GapReport, diff: BaselineDiff | None = None) -> Path:
+    """Write the report beside the project's state, as a page for people and JSON for programs; returns the page."""
+    from roadworthy.evaluate.report import write_json
+    from roadworthy.ui.report import gap_page
+
     spec.state.mkdir(exist_ok=True)
     page = spec.state / "gap.html"
-    page.write_text(gap_page(report), encoding="utf-8")
-    (spec.state / "gap.json").write_bytes(write_json(report))
-    return report, page
+    write_whole(page, gap_page(report, diff).encode())
+    write_whole(spec.state / "gap.json", write_json(report))
+    return page
+
+
+def keep_comparison(spec: Spec, reports: Mapping[str, GapReport], found: Comparison) -> Path:
+    """Write the comparison and the report of each model beside the project's state; returns the page."""
+    from roadworthy.evaluate.report import write_json
+    from roadworthy.ui.report import compare_page, gap_page
+
+    folder = spec.state / "compare"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, report in reports.items():
+        write_whole(folder / f"{Path(name).name}.html", gap_page(report).encode())
+        write_whole(folder / f"{Path(name).name}.json", write_json(report))
+    write_whole(folder / "compare.json", write_json(found))
+    page = folder / "compare.html"
+    write_whole(page, compare_page(found).encode())
+    return page
+
+
+def write_whole(file: Path, text: bytes) -> None:
+    """The file with this text, or as it was. Raises BadData where the disk refuses."""
+    beside = file.with_name(f".{file.name}.part")
+    try:
+        beside.write_bytes(text)
+        beside.replace(file)
+    except OSError as refused:
+        beside.unlink(missing_ok=True)
+        raise BadData(
+            f"cannot write {str(file)!r} ({len(text)} bytes): {refused}; free some space or choose another place"
+        ) from refused
+
+
+class Aside(NamedTuple):
+    """A server of the project's model on a directory of its own: how to ask it, and its process."""
+
+    handler: Handler | None = None
+    pid: int | None = None
 
 
 @contextmanager
-def served_aside(spec: Spec) -> Iterator[Handler]:
+def served_aside(spec: Spec) -> Iterator[Aside]:
     """The project's model behind a real server on a directory of its own: what a load test should meet."""
     from roadworthy.app.client import Remote
     from roadworthy.cli.services import Server
@@ -196,7 +249,8 @@ def served_aside(spec: Spec) -> Iterator[Handler]:
         with State.open(server.state, spec.serving.durability) as state:
             release_model(spec, Registry(state), 0.0, "gap", "to be put under load")
         try:
-            yield Remote(server.start().url, spec.application.name)
+            url = server.start().url
+            yield Aside(Remote(url, spec.application.name), server.process.pid if server.process else None)
         finally:
             server.stop()
 

@@ -3,57 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from roadworthy.core.catalog import write_plan
 from roadworthy.core.errors import SpecError, unknown
-from roadworthy.core.measure import Claim, Measurement, Requirement, Verdict, judge
+from roadworthy.core.measure import Claim, Measurement
 from roadworthy.core.sample import Sample
-from roadworthy.core.spec import Application, Cost, Field, Signature
+from roadworthy.core.spec import Application, Cost
 from roadworthy.core.stats import nothing
 from roadworthy.core.wire import Handler
-from roadworthy.cost.prices import usd_per_1k
-from roadworthy.evaluate.answers import Answers, ask, request_of
-from roadworthy.evaluate.base import Corruption, Metric
+from roadworthy.evaluate.answers import Answers
+from roadworthy.evaluate.base import Corruption, Edge, Metric, Repair
+from roadworthy.evaluate.causes import Asked, explain
+from roadworthy.evaluate.cold_start import ColdStart
+from roadworthy.evaluate.edge_runs import EdgeEffort, EdgeReport, ask_edges
 from roadworthy.evaluate.environment import environment
-from roadworthy.evaluate.load import LoadRun, capacity, load
-from roadworthy.evaluate.metrics.accuracy import Accuracy
-from roadworthy.evaluate.metrics.auc import Auc
-from roadworthy.evaluate.metrics.base_rate import BaseRate
-from roadworthy.evaluate.metrics.ece import Ece
-from roadworthy.evaluate.metrics.log_loss import LogLoss
-from roadworthy.evaluate.paired import change, flips
-from roadworthy.evaluate.report import Failure, GapReport, Rung, Slice, Spoilt
+from roadworthy.evaluate.gap_verdicts import SERVED, verdicts
+from roadworthy.evaluate.operation import Operation, operate
+from roadworthy.evaluate.paired import row_values
+from roadworthy.evaluate.report import GapReport, Slice
 from roadworthy.evaluate.reproduce import Reproduction, reproduce
-from roadworthy.evaluate.slices import Rows, slices
-
-METRICS: tuple[Metric, ...] = (Auc(), LogLoss(), Ece(), Accuracy(), BaseRate())
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is asked of the handler, and the seed of all that is drawn.
-
-    `corrupted_rows` of the production sample are asked about per corruption and severity. The load runs at `rate`
-    requests a second; 0 means what the application requires (`throughput_rps`), or half of the capacity found.
-    `load_seconds` 0 leaves the load test out.
-    """
-
-    batch_rows: int = 256
-    corrupted_rows: int = 20_000
-    severities: tuple[float, ...] = (0.5, 1.0)
-    slice_rows: int = 200
-    rate: float = 0.0
-    load_seconds: float = 5.0
-    seed: int = 0
+from roadworthy.evaluate.scoring import known
+from roadworthy.evaluate.shift import answers_shift, shift
+from roadworthy.evaluate.slice_finder import WeakSlice, weak_slices
+from roadworthy.evaluate.slices import EVERYDAY, slices
+from roadworthy.evaluate.spoils import Spoils, mix, spoil
+from roadworthy.evaluate.standard import standard_metrics
+from roadworthy.evaluate.subject import Effort as Effort
+from roadworthy.evaluate.subject import Subject, better, failures
+from roadworthy.evaluate.unlabelled import confidence
+from roadworthy.evaluate.waterfall import effective, waterfall
 
 
 def gap(
@@ -64,170 +49,214 @@ def gap(
     *,
     claims: Sequence[Claim] = (),
     corruptions: Sequence[Corruption] = (),
-    metrics: Sequence[Metric] = METRICS,
+    repairs: Mapping[str, Repair] | None = None,
+    edges: Mapping[str, Edge] | None = None,
+    metrics: Sequence[Metric] | None = None,
     cost: Cost | None = None,
     effort: Effort | None = None,
     served: Handler | None = None,
+    served_pid: int | None = None,
+    cold: Callable[[], ColdStart] | None = None,
     now: float = 0.0,
     tell: Callable[[str], None] = lambda step: None,
 ) -> GapReport:
-    """Claim, lab, production, corruptions, load, cost and verdicts, in that order, with one event loop for them all.
+    """Claim, lab, production, corruptions, edges, load, crowd, cold start, cost and verdicts, on one event loop.
 
     `lab` is the data of the claim, `production` what really arrives. Load is put on `served` where it is given: the
-    same model behind a server, say. `tell` hears the name of each step as it begins.
-    Raises SpecError when the task is not binary, or when a requirement names a metric that nothing here measures.
+    same model behind a server, say, whose process `served_pid` is. `repairs` and `edges` go by the names that people
+    know them by, and `cold` measures cold starts. `metrics` are those of the task (`standard_metrics`) where none are
+    given; the first is the headline unless a claim is about another. `tell` hears the name of each step as it begins.
+    Raises SpecError where the classes of a multiclass task are not named, a metric is for another task, or a
+    requirement names a metric that nothing here measures.
     """
-    if application.task != "binary":
-        raise SpecError(f"the gap of a {application.task!r} task cannot be measured yet; `task` must be 'binary'")
-    run = _Run(handler, served or handler, application, tuple(metrics), effort or Effort(), cost or Cost(), tell)
-    run.check(claims)
+    chosen = standard_metrics(application) if metrics is None else tuple(metrics)
+    subject = Subject(handler, application, chosen, effort or Effort(), tell)
+    run = _Run(subject, served or handler, cost or Cost(), dict(repairs or {}), dict(edges or {}), served_pid, cold)
+    run.check()
+    lab, production = (_described(sample, application) for sample in (lab, production))
     return asyncio.run(_closing(run.served, run.report(lab, production, claims, corruptions, now)))
 
 
 @dataclass(frozen=True)
 class _Run:
-    """One measurement in the making: what every step needs to know."""
+    """One measurement in the making; each step is a method."""
 
-    handler: Handler
+    subject: Subject
     served: Handler
-    application: Application
-    metrics: tuple[Metric, ...]
-    effort: Effort
     cost: Cost
-    tell: Callable[[str], None]
+    repairs: Mapping[str, Repair]
+    edges: Mapping[str, Edge]
+    pid: int | None
+    cold: Callable[[], ColdStart] | None
+    seconds: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def signature(self) -> Signature:
-        return Signature(self.application.inputs, {self.application.output: Field()})
-
-    def check(self, claims: Sequence[Claim]) -> None:
-        known = {*self.names(), "p50_ms", "p95_ms", "p99_ms", "error_rate", "throughput_rps", "usd_per_1k"}
-        for wanted in (*(r.metric for r in self.application.requirements), *(c.metric for c in claims)):
-            if wanted not in known:
-                raise SpecError(unknown("metric", wanted, known))
-
-    def names(self) -> list[str]:
-        empty = np.empty(0)
-        return [metric(empty, empty).name for metric in self.metrics]
+    def check(self) -> None:
+        task = self.subject.application.task
+        for metric in self.subject.metrics:
+            if task not in metric.tasks:
+                told = f"metric {metric!r} is for {' and '.join(metric.tasks)}"
+                raise SpecError(f"{told}, and the task is {task!r}; leave it out")
+        measured = {*self.subject.names(), *SERVED}
+        for required in self.subject.application.requirements:
+            if required.metric not in measured:
+                raise SpecError(unknown("metric", required.metric, measured))
 
     async def report(
         self, lab: Sample, production: Sample, claims: Sequence[Claim], corruptions: Sequence[Corruption], now: float
     ) -> GapReport:
-        headline = next((c.metric for c in claims if c.metric in self.names()), self.names()[0])
-        self.tell("reproduce the claim")
-        on_lab = await self.ask(lab, "lab")
-        measured_lab = self.measure(lab, on_lab)
-        lab_parts = [m for part in self.slices(lab, on_lab) for m in part.measured]
-        self.tell("production as it comes")
-        on_production = await self.ask(production, "production")
-        measured = self.measure(production, on_production)
-        parts = tuple(self.slices(production, on_production))
-        spoilt, spoilt_failures = await self.spoil(production, on_production, corruptions, headline)
-        self.tell("load")
-        most, loaded = await self.load(production)
-        cost = self.price(most)
+        subject, names = self.subject, self.subject.names()
+        headline = next((c.metric for c in claims if c.metric in names), names[0])
+        async with self.step("lab"):
+            on_lab = await subject.ask(lab, "lab")
+            in_lab = subject.measure(lab, on_lab)
+            reproductions = await self.reproduce(claims, lab, on_lab, in_lab, production)
+        async with self.step("production"):
+            on_production = await subject.ask(production, "production")
+            seen = self.production(lab, on_lab, production, on_production, headline)
+        async with self.step("corruptions"):
+            found, mixed = await mix(subject, lab, production, on_lab, headline)
+            spoils = Spoils.of(subject, lab, production, on_production, headline)
+            spoilt, repaired, spoilt_failures = await spoil(spoils, corruptions, self.repairs)
+        async with self.step("edges"):
+            at_edges = await self.at_edges(lab)
+        async with self.step("operation"):
+            ran = await operate(subject, self.served, production, subject.metric(headline), self.cost, self.pid)
+        async with self.step("cold start"):
+            cold = self.cold() if self.cold is not None else None
+        whole = next(m for m in seen["production"] if m.name == headline)
+        judged = self.judged(seen["production"], seen["slices"], at_edges, ran, cold)
         return GapReport(
-            name=self.application.name,
-            made_at=now,
             headline=headline,
-            reproductions=tuple(_reproductions(claims, (*measured_lab, *lab_parts), lab.digest)),
-            lab=measured_lab,
-            production=measured,
-            slices=parts,
+            reproductions=reproductions,
+            lab=in_lab,
             spoilt=spoilt,
-            load=loaded,
-            capacity=most,
-            cost=cost,
-            verdicts=tuple(self.verdicts(measured, parts, loaded, most, cost)),
-            waterfall=tuple(_waterfall(headline, claims, measured_lab, measured, spoilt)),
-            failures=(*_failures("lab", on_lab), *_failures("production", on_production), *spoilt_failures),
-            environment=environment(),
-            settings={**asdict(self.effort), "lab": _data(lab), "production": _data(production)},
-            owner=self.application.owner,
-            meaning=self.application.meaning,
+            mix=found,
+            mixed=mixed,
+            repairs=repaired,
+            edges=at_edges,
+            cold=cold,
+            waterfall=tuple(waterfall(headline, claims, in_lab, seen["production"], spoilt, mixed, ran.under_load)),
+            effective=effective(whole, ran.under_load),
+            verdicts=tuple(verdicts(subject.application.requirements, judged, ran.load, ran.most)),
+            failures=(*failures("lab", on_lab), *failures("production", on_production), *spoilt_failures),
+            **seen,
+            **ran.sections(),
+            **self.about(lab, production, now),
         )
 
-    async def ask(self, sample: Sample, prefix: str) -> Answers:
-        return await ask(self.handler, sample, self.signature, self.effort.batch_rows, prefix=prefix)
+    def production(self, lab: Sample, on_lab: Answers, sample: Sample, found: Answers, headline: str) -> dict[str, Any]:
+        """What the rows of production say: scored by slice where labelled, their distance from the lab anyway."""
+        return {
+            "production": self.subject.measure(sample, found),
+            "slices": tuple(self.slices(sample, found)),
+            "weak": self.weak(sample, found, headline),
+            "shift": (*shift(lab, sample), *answers_shift(on_lab.values, found.values)),
+            "unlabelled": confidence(found.values, self.subject.application.task),
+        }
 
-    def measure(
-        self, sample: Sample, found: Answers, rows: NDArray[Any] | None = None, where: str = ""
-    ) -> tuple[Measurement, ...]:
-        labels = np.full(sample.n, np.nan) if sample.labels is None else sample.labels
-        labels, values = (labels, found.values) if rows is None else (labels[rows], found.values[rows])
-        known = ~np.isnan(labels) & ~np.isnan(values)
-        return tuple(metric(labels[known], values[known], where) for metric in self.metrics)
+    def about(self, lab: Sample, production: Sample, now: float) -> dict[str, Any]:
+        """What was measured, on which rows, where, and how long it took."""
+        subject, application = self.subject, self.subject.application
+        return {
+            "name": application.name,
+            "owner": application.owner,
+            "meaning": application.meaning,
+            "task": application.task,
+            "made_at": now,
+            "environment": environment(),
+            "settings": {**asdict(subject.effort), "lab": subject.data(lab), "production": subject.data(production)},
+            "seconds": self.seconds,
+        }
+
+    @asynccontextmanager
+    async def step(self, name: str) -> AsyncIterator[None]:
+        self.subject.tell(name)
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - began
+
+    async def reproduce(
+        self,
+        claims: Sequence[Claim],
+        lab: Sample,
+        on_lab: Answers,
+        measured: Sequence[Measurement],
+        production: Sample,
+    ) -> tuple[Reproduction, ...]:
+        """Each claim against what was measured, with the cause where it is not reproduced."""
+        parts = [m for part in self.slices(lab, on_lab) for m in part.measured]
+        by_name = {(m.name, m.where): m for m in (*measured, *parts)}
+        found = []
+        for claim in claims:
+            none = nothing(claim.metric, where=claim.where)
+            first = reproduce(claim, by_name.get((claim.metric, claim.where), none), lab.digest)
+            found.append(await self.explained(first, lab, on_lab, production))
+        return tuple(found)
+
+    async def explained(self, first: Reproduction, lab: Sample, on_lab: Answers, production: Sample) -> Reproduction:
+        subject, name = self.subject, first.claim.metric
+        if name not in subject.names() or first.claim.where:
+            return first
+        application = subject.application
+        asked = Asked(lab, on_lab.values, application.task, subject.metric(name), application.classes)
+
+        async def ask(changed: Sample) -> NDArray[Any]:
+            return (await subject.ask(changed, "cause")).values
+
+        # The lab is what is in doubt: what is normal is what the application declares, or what production has.
+        declared = lab.take(slice(0, 0))
+        mended = {called: _by(repair, declared) for called, repair in self.repairs.items()}
+        mended |= {f"{called}, as in production": _by(repair, production) for called, repair in self.repairs.items()}
+        return await explain(first, asked, ask=ask, repairs=mended, rng=subject.effort.rng())
 
     def slices(self, sample: Sample, found: Answers) -> Iterator[Slice]:
-        for where, rows in slices(sample, self.effort.slice_rows):
-            yield Slice(where, self.measure(sample, found, rows, where))
+        for where, rows in slices(sample, self.subject.effort.slice_rows, kinds=EVERYDAY):
+            yield Slice(where, self.subject.measure(sample, found, rows, where))
 
-    async def spoil(
-        self, sample: Sample, clean: Answers, corruptions: Sequence[Corruption], headline: str
-    ) -> tuple[tuple[Spoilt, ...], list[Failure]]:
-        rows = np.sort(np.random.default_rng(self.effort.seed).permutation(sample.n)[: self.effort.corrupted_rows])
-        metric = self.metrics[self.names().index(headline)]
-        results, failures = [], []
-        for corruption in corruptions:
-            for severity in self.effort.severities:
-                self.tell(f"{called(corruption)} at {severity:g}")
-                result, failed = await self.spoil_once(sample, clean.values[rows], rows, corruption, severity, metric)
-                results.append(result)
-                failures += failed
-        return tuple(results), failures
+    def weak(self, sample: Sample, found: Answers, headline: str) -> tuple[WeakSlice, ...]:
+        """Parts that are worse than the rest, by the first metric that has a value for each row."""
+        labels = self.subject.labels(sample)
+        rows = known(labels, found.values)
+        for metric in (self.subject.metric(headline), *self.subject.metrics):
+            values = row_values(metric, labels[rows], found.values[rows]) if better(metric) and rows.any() else None
+            if values is not None:
+                errors = np.full(sample.n, np.nan)
+                values = np.asarray(values, dtype=np.float64)
+                errors[rows] = 1.0 - values if better(metric) > 0 else values
+                return weak_slices(sample, errors, at_least=self.subject.effort.slice_rows)
+        return ()
 
-    async def spoil_once(
-        self, sample: Sample, before: Floats, rows: Rows, corruption: Corruption, severity: float, metric: Metric
-    ) -> tuple[Spoilt, list[Failure]]:
-        name = called(corruption)
-        # A corruption sees the whole sample, as a stale value comes from rows that are not asked about.
-        bad = corruption(sample, severity, np.random.default_rng(self.effort.seed)).take(rows)
-        found = await self.ask(bad, "spoilt")
-        labels = np.full(bad.n, np.nan) if bad.labels is None else bad.labels
-        known = ~np.isnan(labels) & ~np.isnan(before) & ~np.isnan(found.values)
-        pair = (labels[known], before[known], found.values[known])
-        moved = change(metric, *pair, np.random.default_rng(self.effort.seed))
-        touched = changed_rows(sample.take(rows), bad)
-        result = Spoilt(name, write_plan(corruption), severity, touched, self.measure(bad, found), moved, flips(*pair))
-        return result, _failures(f"{name} at {severity:g}", found)
-
-    async def load(self, sample: Sample) -> tuple[Measurement, LoadRun | None]:
-        if not self.effort.load_seconds or not sample.n:
-            return nothing("capacity_rps", "rps"), None
-        rng = np.random.default_rng(self.effort.seed)
-        rows = rng.integers(0, sample.n, min(sample.n, 2000))
-        requests = [request_of(sample.take(slice(row, row + 1)), self.signature, f"load-{row}") for row in rows]
-        most = await capacity(self.served, requests, min(2.0, self.effort.load_seconds))
-        required = [r.at_least for r in self.application.requirements if r.metric == "throughput_rps" and r.at_least]
-        rate = self.effort.rate or max(required, default=0.5 * most.value)
-        return most, await load(self.served, requests, max(float(rate), 1.0), self.effort.load_seconds, rng)
-
-    def price(self, most: Measurement) -> Measurement | None:
-        if not self.cost.usd_per_hour or not most.n:
+    async def at_edges(self, sample: Sample) -> EdgeReport | None:
+        if not self.subject.effort.edges or not self.edges:
             return None
-        priced: Measurement = usd_per_1k(self.cost.usd_per_hour, most, self.cost.utilisation)
-        return priced
+        effort, subject = EdgeEffort(seed=self.subject.effort.seed), self.subject
+        # Through the door that callers come through, which refuses what the model should never see.
+        return await ask_edges(self.served, sample, subject.signature, self.edges, effort, subject.tell)
 
-    def verdicts(
+    def judged(
         self,
         measured: Sequence[Measurement],
         parts: Sequence[Slice],
-        loaded: LoadRun | None,
-        most: Measurement,
-        cost: Measurement | None,
-    ) -> Iterator[Verdict]:
-        known = {(m.name, m.where): m for m in (*measured, *(m for part in parts for m in part.measured))}
-        if loaded:
-            known |= {(m.name, ""): m for m in loaded.measured}
-        # Required throughput is a question about what can be served, not about the rate that we chose to send.
-        known["throughput_rps", ""] = msgspec.structs.replace(most, name="throughput_rps")
-        if cost:
-            known["usd_per_1k", ""] = cost
-        for required in self.application.requirements:
-            verdict = _judged(required, known)
-            if loaded and not loaded.valid and required.metric in {"p50_ms", "p95_ms", "p99_ms", "error_rate"}:
-                verdict = Verdict("wait", f"{required}: {loaded.because}", required.metric, verdict.evidence)
-            yield verdict
+        edges: EdgeReport | None,
+        ran: Operation,
+        cold: ColdStart | None,
+    ) -> Iterator[Measurement]:
+        """Everything that a requirement may be about."""
+        yield from measured
+        for part in parts:
+            yield from part.measured
+        yield from edges.measured if edges else ()
+        yield from [one for one in (ran.cost, ran.search and ran.search.max_rate, cold and cold.ready) if one]
+        yield from [ran.memory.peak] if ran.memory else ()
+
+
+def _described(sample: Sample, application: Application) -> Sample:
+    """The sample with what the application says of its columns."""
+    return replace(sample, fields={**application.inputs, **sample.fields})
+
+
+def _by(repair: Repair, normal: Sample) -> Callable[[Sample], Sample]:
+    return lambda sample: repair(sample, normal)
 
 
 async def _closing(handler: Handler, work: Awaitable[GapReport]) -> GapReport:
@@ -238,86 +267,3 @@ async def _closing(handler: Handler, work: Awaitable[GapReport]) -> GapReport:
         leave = getattr(handler, "__aexit__", None)
         if leave is not None:
             await leave(None, None, None)
-
-
-def called(corruption: Corruption) -> str:
-    """What a person calls this corruption: its own `called`, or its name with the columns that it spoils.
-
-    >>> from roadworthy.evaluate.corruptions.blank import Blank
-    >>> called(Blank(columns=("temp", "dewp")))
-    'blank temp, dewp'
-    """
-    given = getattr(corruption, "called", "")
-    if given:
-        return str(given)
-    columns = getattr(corruption, "columns", ()) or tuple(filter(None, [getattr(corruption, "column", "")]))
-    more = f" and {len(columns) - 3} more" if len(columns) > 3 else ""
-    name = getattr(corruption, "catalog_name", type(corruption).__name__).replace("_", " ")
-    return f"{name} {', '.join(columns[:3])}{more}".strip()
-
-
-def changed_rows(before: Sample, after: Sample) -> int:
-    """How many rows differ in at least one column; a null is equal to a null."""
-    touched = np.zeros(before.n, dtype=bool)
-    for name, column in before.columns.items():
-        other = after.columns[name]
-        if other is not column:
-            touched |= (column != other) & ~((column != column) & (other != other))
-    return int(touched.sum())
-
-
-def _judged(required: Requirement, known: Mapping[tuple[str, str], Measurement]) -> Verdict:
-    measured = known.get((required.metric, required.where), nothing(required.metric, required.unit, required.where))
-    # A unit that the project file leaves out is the metric's own.
-    if required.unit == "1":
-        required = msgspec.structs.replace(required, unit=measured.unit)
-    if measured.unit != required.unit:
-        raise SpecError(f"requirement on `{required.metric}` is in {required.unit!r}; write `unit: {measured.unit}`")
-    return judge(measured, required)
-
-
-def _reproductions(claims: Sequence[Claim], measured: Sequence[Measurement], digest: str) -> Iterator[Reproduction]:
-    found = {(m.name, m.where): m for m in measured}
-    for claim in claims:
-        none = nothing(claim.metric, where=claim.where)
-        yield reproduce(claim, found.get((claim.metric, claim.where), none), digest)
-
-
-def _waterfall(
-    headline: str,
-    claims: Sequence[Claim],
-    lab: Sequence[Measurement],
-    production: Sequence[Measurement],
-    spoilt: Sequence[Spoilt],
-) -> Iterator[Rung]:
-    """The claim, the lab and production one after the other, then each corruption where it moves most."""
-    start = math.nan
-    claim = next((c for c in claims if c.metric == headline), None)
-    if claim:
-        low, high = claim.value - claim.tolerance, claim.value + claim.tolerance
-        yield Rung("claimed", "claim", Measurement(headline, claim.value, 0, low, high), start)
-        start = claim.value
-    in_lab, in_production = (next(m for m in found if m.name == headline) for found in (lab, production))
-    yield Rung("measured in the lab", "lab", in_lab, start)
-    yield Rung("production as it comes", "production", in_production, in_lab.value)
-    for worst in _worst(spoilt):
-        after = next(m for m in worst.measured if m.name == headline)
-        name = worst.name if worst.severity == 1 else f"{worst.name} at {worst.severity:g}"
-        yield Rung(name, "corruption", after, after.value - worst.change.value)
-
-
-def _worst(spoilt: Sequence[Spoilt]) -> Iterator[Spoilt]:
-    """Of each corruption the severity that moves the headline most, which need not be the highest."""
-    for name in dict.fromkeys(s.name for s in spoilt):
-        known = [s for s in spoilt if s.name == name and s.change.n]
-        if known:
-            yield max(known, key=lambda s: abs(s.change.value))
-
-
-def _failures(where: str, found: Answers) -> list[Failure]:
-    return [Failure(where, because, rows) for because, rows in found.reasons.items()]
-
-
-def _data(sample: Sample) -> dict[str, Any]:
-    labelled = 0 if sample.labels is None else int((~np.isnan(sample.labels)).sum())
-    return {"source": sample.source, "digest": sample.digest, "rows": sample.n, "labelled": labelled}

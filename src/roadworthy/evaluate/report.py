@@ -9,9 +9,18 @@ import msgspec
 from msgspec import Struct
 
 from roadworthy.core.measure import Decision, Measurement, Verdict, worst
+from roadworthy.core.spec import Task
+from roadworthy.evaluate.cold_start import ColdStart
+from roadworthy.evaluate.edge_runs import EdgeReport
+from roadworthy.evaluate.equality import Equality
 from roadworthy.evaluate.load import LoadRun
+from roadworthy.evaluate.memory import Memory
+from roadworthy.evaluate.mix import Mix
 from roadworthy.evaluate.paired import Flips
 from roadworthy.evaluate.reproduce import Reproduction
+from roadworthy.evaluate.search import Search
+from roadworthy.evaluate.slice_finder import WeakSlice
+from roadworthy.evaluate.under_load import UnderLoad
 
 
 class Slice(Struct, frozen=True):
@@ -36,14 +45,34 @@ class Spoilt(Struct, frozen=True):
     flips: Flips
 
 
-class Rung(Struct, frozen=True):
-    """One level of the waterfall: the headline metric as claimed, in the lab, in production, under a corruption.
+class Repaired(Struct, frozen=True):
+    """What a repair gives back of what a corruption took, on the same rows, and what it costs rows that were clean.
 
-    `start` is the level that it is compared with, NaN for the first.
+    `plan` is what stands in `preprocessing` of the project file to have it ("" where nothing serves it yet). `clean`
+    is the change on the production rows as they came, in which a repair that does harm shows.
     """
 
     name: str
-    kind: Literal["claim", "lab", "production", "corruption"]
+    plan: Any
+    of: str
+    severity: float
+    touched: int
+    spoilt: Measurement
+    mended: Measurement
+    change: Measurement
+    clean: Measurement
+    flips: Flips
+
+
+class Rung(Struct, frozen=True):
+    """One level of the waterfall: the headline metric as claimed, in the lab, in production, spoilt, under load.
+
+    `start` is the level that it is compared with, NaN for the first. "mixed" is production spoilt as its own sample
+    says that it is, "effective" the same with every request that failed under load counted as a wrong answer.
+    """
+
+    name: str
+    kind: Literal["claim", "lab", "production", "corruption", "mixed", "under load", "effective"]
     measured: Measurement
     start: float
 
@@ -59,7 +88,8 @@ class Failure(Struct, frozen=True):
 class GapReport(Struct, frozen=True):
     """Everything between the claim and what the application will get, and how it was measured.
 
-    `headline` is the metric of the waterfall and of the corruptions. `made_at` is Unix seconds.
+    `headline` is the metric of the waterfall and of the corruptions. `made_at` is Unix seconds, `seconds` what each
+    step took. A section that was left out is None or empty.
     """
 
     name: str
@@ -80,6 +110,21 @@ class GapReport(Struct, frozen=True):
     settings: dict[str, Any]
     owner: str = ""
     meaning: str = ""
+    task: Task = "binary"
+    weak: tuple[WeakSlice, ...] = ()
+    shift: tuple[Measurement, ...] = ()
+    unlabelled: tuple[Measurement, ...] = ()
+    mix: Mix | None = None
+    mixed: Spoilt | None = None
+    repairs: tuple[Repaired, ...] = ()
+    edges: EdgeReport | None = None
+    search: Search | None = None
+    under_load: UnderLoad | None = None
+    equalities: tuple[Equality, ...] = ()
+    cold: ColdStart | None = None
+    memory: Memory | None = None
+    effective: Measurement | None = None
+    seconds: dict[str, float] = {}
 
     @property
     def decision(self) -> Decision:
@@ -89,7 +134,7 @@ class GapReport(Struct, frozen=True):
         return worst(self.verdicts)
 
 
-def write_json(report: GapReport) -> bytes:
+def write_json(report: Struct) -> bytes:
     """The report as indented JSON, keys in order; what is infinite or unknown is null, as JSON has no word for it."""
     return msgspec.json.format(msgspec.json.encode(report, order="deterministic"), indent=2)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import resource
+
 import msgspec
 import polars as pl
 import pytest
 
-QUICK = ("--load-seconds", "0", "--rows", "200")
+from roadworthy.cli.flows import write_whole
+from roadworthy.core.errors import BadData
+
+QUICK = ("--load-seconds", "0", "--rows", "200", "--crowd-rows", "0", "--no-edges", "--starts", "0")
 P99 = "    - {metric: p99_ms, at_most: 500, unit: ms}\n"
 
 
@@ -78,3 +83,57 @@ def test_a_table_without_rows_is_refused_by_its_name(call, clinic):
     pl.read_parquet(file)[:0].write_parquet(file)
     told = call("gap", "--project", clinic, *QUICK)
     assert (told.code, "production.parquet' has no rows" in told.err) == (2, True)
+
+
+def test_everything_is_measured_where_nothing_is_left_out(call, clinic):
+    few = ("--load-seconds", "1", "--search-seconds", "0.1", "--rows", "100", "--crowd-rows", "20", "--starts", "1")
+    body = call("gap", "--project", clinic, *few, "--json").body
+    assert {"load", "search", "memory", "under_load", "edges", "cold", "spoilt"} <= {k for k, v in body.items() if v}
+    assert [stage["where"] for stage in body["cold"]["stages"]][:3] == ["process", "import", "load"]
+    assert body["memory"]["peak"]["value"] > 3e7
+    assert set(body["seconds"]) == {"lab", "production", "corruptions", "edges", "operation", "cold start"}
+
+
+def test_models_are_set_side_by_side_and_those_that_answer_alike_are_a_tie(call, clinic):
+    own = next((clinic / "model").glob("*.onnx"))
+    other = own.with_name("other.onnx")
+    other.write_bytes(own.read_bytes())
+    told = call("gap", "--project", clinic, *QUICK, "--compare", own, other, "--json")
+    assert [contender["name"] for contender in told.body["contenders"]] == [own.stem, "other"]
+    (difference,) = told.body["differences"]
+    assert difference["change"]["value"] == 0
+    assert set(told.body["best"]) == {own.stem, "other"}
+    assert {file.name for file in (clinic / ".roadworthy" / "compare").iterdir()} >= {"compare.html", "other.html"}
+
+
+@pytest.mark.parametrize(
+    ("models", "says"), [(["gone.onnx", "x.onnx"], "no model"), (["one.onnx"], "two models or more")]
+)
+def test_models_that_cannot_be_compared_are_told(call, clinic, models, says):
+    told = call("gap", "--project", clinic, *QUICK, "--compare", *models)
+    assert (told.code, says in told.err) == (2, True), told.err
+
+
+def test_a_baseline_tells_what_has_changed(call, clinic, rewrite, tmp_path):
+    rewrite(P99, "")
+    call("gap", "--project", clinic, *QUICK)
+    kept = tmp_path / "before.json"
+    kept.write_bytes((clinic / ".roadworthy" / "gap.json").read_bytes())
+    same = call("gap", "--project", clinic, *QUICK, "--baseline", kept, "--json")
+    assert (same.code, same.body["baseline"]["verdict"]["decision"]) == (0, "pass"), same.body["baseline"]
+    kept.write_text("{}")
+    told = call("gap", "--project", clinic, *QUICK, "--baseline", kept)
+    assert (told.code, "is no gap report" in told.err) == (2, True)
+
+
+def test_a_report_that_the_disk_refuses_is_told_and_the_old_one_stays(tmp_path):
+    page = tmp_path / "gap.html"
+    write_whole(page, b"before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # a disk with room for so many bytes
+    try:
+        with pytest.raises(BadData, match=r"cannot write .*gap\.html' \(100000 bytes\)"):
+            write_whole(page, b"x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"before"]
