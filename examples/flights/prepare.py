@@ -196,9 +196,13 @@ def compare(fitted: Any, onnx: Path, samples: list[Sample]) -> str:
 
 def answers(onnx: Path, sample: Sample) -> NDArray[np.float64]:
     """The probability (n,) to be late that the engine which serves the ONNX file gives each row."""
+    return np.asarray(Onnx(onnx)(columns_of(sample))["probability"], dtype=np.float64)
+
+
+def columns_of(sample: Sample) -> dict[str, NDArray[Any]]:
+    """The columns as the ONNX files take them: (n, 1) of float32, or of text."""
     columns = {name: values.reshape(-1, 1) for name, values in sample.columns.items()}
-    floats = {name: values.astype(np.float32) for name, values in columns.items() if values.dtype != object}
-    return np.asarray(Onnx(onnx)({**columns, **floats})["probability"], dtype=np.float64)
+    return {name: v if v.dtype == object else v.astype(np.float32) for name, v in columns.items()}
 
 
 def write_model_card(path: Path, fitted: Any, test: Sample, agreement: str) -> None:

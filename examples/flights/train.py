@@ -93,6 +93,8 @@ def write_onnx(fitted: Any, file: Path) -> None:
     kinds = {True: StringTensorType([None, 1]), False: FloatTensorType([None, 1])}
     inputs = [(name, kinds[name in text]) for name in encode.feature_names_in_]
     model = to_onnx(fitted, initial_types=inputs, target_opset=OPSET, options={id(fitted): {"zipmap": False}})
+    # The converter keeps them in a set: one seed is to give one file, whatever the process hashes by.
+    model.opset_import.sort(key=lambda opset: opset.domain)
     file.write_bytes(model.SerializeToString())
 
 

@@ -1,17 +1,21 @@
-"""A life and a gap report with everything in them, and a reader of the pages."""
+"""A life, gap reports from the barest to the most extreme, a comparison, and a reader of the pages."""
 
 from __future__ import annotations
 
 import math
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 
 from roadworthy.core.measure import Claim, Measurement, Verdict
+from roadworthy.evaluate.baseline import BaselineDiff, against_baseline
+from roadworthy.evaluate.compare import Comparison, compare
 from roadworthy.evaluate.load import LoadRun
 from roadworthy.evaluate.paired import Flips
 from roadworthy.evaluate.report import Failure, GapReport, Rung, Slice, Spoilt
 from roadworthy.evaluate.reproduce import reproduce
+from roadworthy.testing.reports import rich_report
 from roadworthy.ui.report import AlarmLine, Life, Month, RolloutLine
 
 VOID = {"meta", "br", "line", "rect", "circle", "polygon", "polyline"}
@@ -53,7 +57,9 @@ class Page(HTMLParser):
                 self.ids.append(value or "")
             if name == "aria-labelledby":
                 self.references += (value or "").split()
-            if name in ("src", "href", "srcset", "data"):
+            if name == "href" and (value or "").startswith("#"):
+                self.references.append((value or "")[1:])
+            elif name in ("src", "href", "srcset", "data"):
                 self.outside.append(value or "")
 
 
@@ -121,6 +127,70 @@ def gap_report() -> GapReport:
         owner="ops",
         meaning="is it late",
     )
+
+
+@pytest.fixture
+def rich() -> GapReport:
+    return rich_report()
+
+
+@pytest.fixture
+def bare(rich: GapReport) -> GapReport:
+    """A report of which every part was left out, or is empty."""
+    required = {f.name: getattr(rich, f.name) for f in msgspec.structs.fields(GapReport) if f.required}
+    empty = {name: () for name, value in required.items() if isinstance(value, tuple)}
+    none = {"load": None, "cost": None, "capacity": Measurement("capacity_rps"), "settings": {}, "environment": {}}
+    return GapReport(**{**required, **empty, **none, "made_at": 0.0})
+
+
+NASTY = (
+    "</title><script>alert('x')</script><img src=http://evil.example/x> | `a` [b](http://c) \ud800\x00\u202e "
+    + "long" * 60
+)
+
+
+@pytest.fixture
+def extreme(rich: GapReport) -> GapReport:
+    """Infinite latencies, unknown numbers, HTML in every name, 60 slices and 300 failures."""
+    endless = Measurement("p99_ms", math.inf, 50, 10.0, math.inf, "ms")
+    unknown = Measurement("accuracy")
+    assert rich.load is not None
+    assert rich.edges is not None
+    wrong = msgspec.structs.replace(rich.edges.wrong[0], edge=NASTY, case=NASTY, because=NASTY, excerpt=NASTY * 20)
+    return msgspec.structs.replace(
+        rich,
+        name=NASTY,
+        owner=NASTY,
+        meaning=NASTY,
+        verdicts=(Verdict("wait", NASTY, NASTY, (unknown,)), Verdict("fail", NASTY, "p99_ms")),
+        waterfall=(Rung(NASTY, "lab", unknown, math.nan), Rung("then", "production", rich.production[0], math.nan)),
+        slices=tuple(Slice(f"{NASTY}={k}", (rich.production[0] if k % 7 else unknown,)) for k in range(60)),
+        spoilt=tuple(
+            msgspec.structs.replace(s, name=NASTY, change=Measurement("accuracy_change")) for s in rich.spoilt
+        ),
+        load=msgspec.structs.replace(rich.load, measured=(endless,), valid=False, because=NASTY, failures={NASTY: 3}),
+        edges=msgspec.structs.replace(rich.edges, wrong=(wrong,) * 300),
+        failures=tuple(Failure(NASTY, f"{k} {NASTY}", k) for k in range(300)),
+        environment={NASTY: NASTY},
+        settings={NASTY: {NASTY: NASTY}},
+        seconds={NASTY: math.inf},
+    )
+
+
+@pytest.fixture
+def diff(rich: GapReport) -> BaselineDiff:
+    return against_baseline(rich, rich_report(accuracy=0.97, p99_ms=60.0))
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    models = {"logistic <b>": (0.88, 30.0), "boosting": (0.93, 18.0), "mlp": (0.905, 9.0), "mlp-int8": (0.902, 6.0)}
+    reports = {name: rich_report(accuracy=a, p99_ms=p) for name, (a, p) in models.items()}
+    return compare({name: _judged(report) for name, report in reports.items()})
+
+
+def _judged(report: GapReport) -> GapReport:
+    return msgspec.structs.replace(report, reproductions=(), verdicts=report.verdicts[::2])
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from roadworthy.core.measure import Measurement
-from roadworthy.ui.words import count, interval, metric_name, month_name, number, signed
+from roadworthy.ui.words import count, interval, metric_name, month_name, number, signed, visible
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,12 @@ from roadworthy.ui.words import count, interval, metric_name, month_name, number
         (0.0000025, "usd", "$0.0000025"),
         (1234.5, "usd", "$1,234.50"),
         (-2.5, "usd", "−$2.50"),
+        (0.00042, "1", "0.00042"),
+        (1e-17, "1", "0.000"),
+        (2.345, "1", "2.35"),
+        (3.9e8, "bytes", "390 MB"),
+        (-21_500.0, "bytes/s", "−21.5 kB/s"),
+        (12.0, "bytes", "12 B"),
     ],
 )
 def test_a_number_has_the_digits_it_deserves(value: float, unit: str, said: str) -> None:
@@ -39,8 +45,23 @@ def test_an_interval_is_shown_when_it_says_something(low: float, high: float, sa
     assert interval(Measurement("x", 0.5, 10, low, high)) == said
 
 
+@pytest.mark.parametrize("text", ["plain", "two\nlines", "naïve 漢字 🙂"])
+def test_text_that_can_be_read_stays_as_it_is(text: str) -> None:
+    assert visible(text) == text
+
+
+def test_what_cannot_be_seen_is_written_out() -> None:
+    assert visible("a\x00\ud800\u202eb\x85") == "a\\u0000\\ud800\\u202eb\\u0085"
+    visible("\udfff").encode("utf-8")
+
+
 def test_names_are_read_by_people() -> None:
     assert metric_name("managed_ece") == "Managed ECE"
     assert metric_name("log_loss") == "Log loss"
+    assert [metric_name(f"{p}_ms") for p in ("p90", "p999", "single_stream_p90")] == [
+        "Latency p90",
+        "Latency p99.9",
+        "Latency p90",
+    ]
     assert month_name("2013-12") == "Dec"
     assert (count(0, "row"), count(1, "row")) == ("0 rows", "1 row")

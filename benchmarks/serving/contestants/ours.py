@@ -26,7 +26,7 @@ Scores = Callable[[bytes], list[float]]
 NAME = "mlp"
 TEMPERATURE = 1.5
 # Room for what is asked in a second or two, so that the memory told is the server's and not its cache's.
-CACHE = {"cache": {"megabytes": 16}}
+CACHE = {"cache": {"megabytes": 8}}
 CALIBRATION = {"temperature": {"temperature": TEMPERATURE}}
 TABLE = "label,x\n0,0\n1,1\n"
 

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from roadworthy.cli.flows import Say, handler_of, lab_release, measure_gap, read, silent
 from roadworthy.core.errors import Missing, SpecError, nearest
-from roadworthy.core.measure import Decision
 from roadworthy.core.spec import Spec
 from roadworthy.evaluate.answers import answers
 from roadworthy.evaluate.compare import Comparison, Difference, compare, paired
@@ -60,13 +59,6 @@ def with_model(spec: Spec, file: Path) -> Spec:
     engine = spec.model.engine if file.suffix == own.suffix else ""
     model = replace(spec.model, file=str(file), engine=engine, card=str(card) if card.exists() else "")
     return replace(spec, model=model, claims=())
-
-
-def decision_of(found: Comparison) -> Decision:
-    """Pass where some model meets everything, fail where each breaks something."""
-    if found.meets:
-        return "pass"
-    return "fail" if all(contender.decision == "fail" for contender in found.contenders) else "wait"
 
 
 def _named(models: Sequence[Path]) -> dict[str, Path]:

@@ -189,13 +189,14 @@ def measure_gap(spec: Spec, effort: Effort | None = None, say: Say = silent) -> 
 
 
 def keep_gap(spec: Spec, report: GapReport, diff: BaselineDiff | None = None) -> Path:
-    """Write the report beside the project's state, as a page for people and JSON for programs; returns the page."""
+    """Write the report beside the project's state, as a page, as Markdown and as JSON; returns the page."""
     from roadworthy.evaluate.report import write_json
-    from roadworthy.ui.report import gap_page
+    from roadworthy.ui.report import gap_markdown, gap_page
 
     spec.state.mkdir(exist_ok=True)
     page = spec.state / "gap.html"
     write_whole(page, gap_page(report, diff).encode())
+    write_whole(spec.state / "gap.md", gap_markdown(report, diff).encode())
     write_whole(spec.state / "gap.json", write_json(report))
     return page
 

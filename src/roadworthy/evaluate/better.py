@@ -108,5 +108,8 @@ def sign_of(change: Measurement, way: int) -> Standing:
 
 def _arms(m: Measurement, alpha: float) -> tuple[float, float]:
     """How far the bounds lie below and above the value, at 1 - `alpha` instead of the measurement's own level."""
-    scale = z_of(1 - alpha) / z_of(float(m.conditions.get("confidence", 0.95)))
+    confidence = float(m.conditions.get("confidence", 0.95))
+    if not confidence > 0:  # bounds that promise nothing, as those of a single search
+        return math.inf, math.inf
+    scale = z_of(1 - alpha) / z_of(confidence)
     return scale * max(0.0, m.value - m.low), scale * max(0.0, m.high - m.value)

@@ -162,6 +162,7 @@ class _Run:
             "owner": application.owner,
             "meaning": application.meaning,
             "task": application.task,
+            "requirements": application.requirements,
             "made_at": now,
             "environment": environment(),
             "settings": {**asdict(subject.effort), "lab": subject.data(lab), "production": subject.data(production)},

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from roadworthy.core.measure import Decision, Measurement, Verdict, worst
+from roadworthy.core.measure import Decision, Measurement, Requirement, Verdict, worst
 from roadworthy.core.spec import Task
 from roadworthy.evaluate.cold_start import ColdStart
 from roadworthy.evaluate.edge_runs import EdgeReport
@@ -111,6 +111,7 @@ class GapReport(Struct, frozen=True):
     owner: str = ""
     meaning: str = ""
     task: Task = "binary"
+    requirements: tuple[Requirement, ...] = ()
     weak: tuple[WeakSlice, ...] = ()
     shift: tuple[Measurement, ...] = ()
     unlabelled: tuple[Measurement, ...] = ()

@@ -137,7 +137,9 @@ def _merge(requests: Sequence[Request], block: Block, rows: int) -> NDArray[Any]
     names, dtype, width = block
     try:
         parts = [request.inputs[name].data for name in names for request in requests]
-        return _flat(parts, dtype).reshape(len(names), rows, width)
+        # What is too large for a float32 is an infinity to the model; the doors refuse it before.
+        with np.errstate(over="ignore"):
+            return _flat(parts, dtype).reshape(len(names), rows, width)
     except KeyError as absent:
         have = sorted(set.intersection(*(set(request.inputs) for request in requests)))
         name = absent.args[0]

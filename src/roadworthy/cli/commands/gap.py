@@ -68,7 +68,7 @@ def _compared(spec: Spec, args: argparse.Namespace) -> Outcome:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from roadworthy.cli.comparing import compared, decision_of
+    from roadworthy.cli.comparing import compared
     from roadworthy.cli.flows import keep_comparison
     from roadworthy.cli.living import stage
     from roadworthy.ui.report import compare_markdown
@@ -77,7 +77,7 @@ def _compared(spec: Spec, args: argparse.Namespace) -> Outcome:
         reports, found = compared(spec, args.compare, _effort(args), step)
     page = keep_comparison(spec, reports, found)
     shown = Markdown(compare_markdown(found) + f"\n\nReport with charts: {page}")
-    return Outcome(found, shown, CODES[decision_of(found)])
+    return Outcome(found, shown, CODES[found.decision])
 
 
 def _effort(args: argparse.Namespace) -> Effort:
