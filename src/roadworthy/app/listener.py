@@ -10,8 +10,20 @@ from contextlib import contextmanager, suppress
 import uvicorn
 from starlette.types import ASGIApp
 
+DATE_SECONDS = 1.0
+
 
 class _Uvicorn(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.leaving = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Uvicorn wakes ten times a second to see whether it shall end; this one is told, and only keeps the date."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.leaving.wait(), DATE_SECONDS)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """The process listens to its signals itself."""
@@ -45,6 +57,7 @@ class Listener:
         if self._server is None or self._serving is None:
             return
         self._server.should_exit = True
+        self._server.leaving.set()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._serving), grace_seconds)
         self._server.force_exit = True

@@ -28,7 +28,7 @@ from roadworthy.registry.releases import Registry
 from roadworthy.store.state import State
 
 ADDRESS = "server.json"
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.5
 
 
 class Address(Struct):
