@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from roadworthy.cli.flows import handler_of, lab_release, read
+from roadworthy.cli.flows import handler_in, read
 from roadworthy.core.project import read_project
 from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Response
@@ -23,7 +23,7 @@ def starts(spec: Spec, repeats: int = 6, answers: int = 30) -> ColdStart:
 def loaded(project: str) -> Callable[[], Awaitable[Response]]:
     """What answers the first row of production, again and again."""
     spec = read_project(Path(project) / "roadworthy.yaml")
-    handler = handler_of(spec, *lab_release(spec, 0.0, "cold start"))
+    handler = handler_in(spec)
     row = read(spec, "production").take(slice(0, 1))
 
     async def answer() -> Response:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from roadworthy.cli.flows import Say, handler_of, lab_release, measure_gap, read, silent
+from roadworthy.cli.flows import Say, handler_in, measure_gap, read, silent
 from roadworthy.core.errors import Missing, SpecError, nearest
 from roadworthy.core.spec import Spec
 from roadworthy.evaluate.answers import answers
@@ -38,7 +38,7 @@ def differences(specs: Mapping[str, Spec], headline: str, effort: Effort) -> tup
     """Every two models on production's rows, by the headline metric; none where nothing is labelled."""
     spec = next(iter(specs.values()))
     application, production = spec.application, read(spec, "production")
-    handlers = {name: handler_of(one, *lab_release(one, 0.0, "compare")) for name, one in specs.items()}
+    handlers = {name: handler_in(one) for name, one in specs.items()}
     subject = Subject(next(iter(handlers.values())), application, standard_metrics(application), effort, silent)
     rows = 1 if application.task == "generation" else effort.batch_rows
     given = {name: answers(handler, production, subject.signature, rows) for name, handler in handlers.items()}

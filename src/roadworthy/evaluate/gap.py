@@ -56,6 +56,7 @@ def gap(
     effort: Effort | None = None,
     served: Handler | None = None,
     served_pid: int | None = None,
+    cached: Handler | None = None,
     cold: Callable[[], ColdStart] | None = None,
     now: float = 0.0,
     tell: Callable[[str], None] = lambda step: None,
@@ -63,15 +64,18 @@ def gap(
     """Claim, lab, production, corruptions, edges, load, crowd, cold start, cost and verdicts, on one event loop.
 
     `lab` is the data of the claim, `production` what really arrives. Load is put on `served` where it is given: the
-    same model behind a server, say, whose process `served_pid` is. `repairs` and `edges` go by the names that people
-    know them by, and `cold` measures cold starts. `metrics` are those of the task (`standard_metrics`) where none are
-    given; the first is the headline unless a claim is about another. `tell` hears the name of each step as it begins.
+    same model behind a server, say, whose process `served_pid` is; `cached` is that model behind its cache. `repairs`
+    and `edges` go by the names that people know them by, and `cold` measures cold starts. `metrics` are those of the
+    task (`standard_metrics`) where none are given; the first is the headline unless a claim is about another. `tell`
+    hears the name of each step as it begins.
     Raises SpecError where the classes of a multiclass task are not named, a metric is for another task, or a
     requirement names a metric that nothing here measures.
     """
     chosen = standard_metrics(application) if metrics is None else tuple(metrics)
     subject = Subject(handler, application, chosen, effort or Effort(), tell)
-    run = _Run(subject, served or handler, cost or Cost(), dict(repairs or {}), dict(edges or {}), served_pid, cold)
+    run = _Run(
+        subject, served or handler, cost or Cost(), dict(repairs or {}), dict(edges or {}), served_pid, cached, cold
+    )
     run.check()
     lab, production = (_described(sample, application) for sample in (lab, production))
     return asyncio.run(_closing(run.served, run.report(lab, production, claims, corruptions, now)))
@@ -87,6 +91,7 @@ class _Run:
     repairs: Mapping[str, Repair]
     edges: Mapping[str, Edge]
     pid: int | None
+    cached: Handler | None
     cold: Callable[[], ColdStart] | None
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -120,7 +125,8 @@ class _Run:
         async with self.step("edges"):
             at_edges = await self.at_edges(lab)
         async with self.step("operation"):
-            ran = await operate(subject, self.served, production, subject.metric(headline), self.cost, self.pid)
+            metric = subject.metric(headline)
+            ran = await operate(subject, self.served, production, metric, self.cost, self.pid, self.cached)
         async with self.step("cold start"):
             cold = self.cold() if self.cold is not None else None
         whole = next(m for m in seen["production"] if m.name == headline)

@@ -52,9 +52,18 @@ class Operation:
 
 
 async def operate(
-    subject: Subject, served: Handler, sample: Sample, metric: Metric, cost: Cost, pid: int | None = None
+    subject: Subject,
+    served: Handler,
+    sample: Sample,
+    metric: Metric,
+    cost: Cost,
+    pid: int | None = None,
+    cached: Handler | None = None,
 ) -> Operation:
-    """All of it, on production's rows; `pid` is the process whose memory is watched meanwhile (none: nobody's)."""
+    """All of it, on production's rows; `pid` is the process whose memory is watched meanwhile (none: nobody's).
+
+    `cached` is the same model behind its cache, whose answers are to be those of `served`, which has none.
+    """
     found, effort = Operation(), subject.effort
     if not sample.n:
         return found
@@ -68,7 +77,7 @@ async def operate(
         found.memory = watch.memory(_answered(found)) if pid is not None else None
     if effort.crowd_rows:
         subject.tell("the same rows in a crowd")
-        found.under_load, found.equalities = await _crowd(subject, served, sample, metric)
+        found.under_load, found.equalities = await _crowd(subject, served, sample, metric, cached)
     found.cost = _price(cost, found)
     return found
 
@@ -100,7 +109,7 @@ async def _search(subject: Subject, served: Handler, sample: Sample, found: Oper
 
 
 async def _crowd(
-    subject: Subject, served: Handler, sample: Sample, metric: Metric
+    subject: Subject, served: Handler, sample: Sample, metric: Metric, cached: Handler | None
 ) -> tuple[UnderLoad, tuple[Equality, ...]]:
     effort, task = subject.effort, subject.application.task
     drawn = np.sort(effort.rng().permutation(sample.n)[: effort.crowd_rows])
@@ -108,7 +117,7 @@ async def _crowd(
     crowd = await under_load(served, rows, signature, metric, effort.rng(), task=task, levels=effort.crowds)
     if task == "generation":  # which answers one row a request
         return crowd, ()
-    return crowd, await equalities(served, rows, signature, effort.rng())
+    return crowd, await equalities(served, rows, signature, effort.rng(), cached=cached)
 
 
 def _requests(subject: Subject, sample: Sample) -> list[Request]:

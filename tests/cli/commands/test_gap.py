@@ -137,3 +137,12 @@ def test_a_report_that_the_disk_refuses_is_told_and_the_old_one_stays(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"before"]
+
+
+def test_a_cache_is_measured_against_the_model_without_it(call, clinic, rewrite):
+    rewrite("  engine: onnx", "  engine: onnx\n  wrappers: [cache]")
+    some = ("--load-seconds", "0", "--rows", "100", "--crowd-rows", "60", "--no-edges", "--starts", "0")
+    body = call("gap", "--project", clinic, *some, "--json").body
+    assert [one["name"] for one in body["equalities"]][-2:] == ["cache filled against none", "cache hit against none"]
+    assert all(one["differing"]["value"] == 0 for one in body["equalities"])
+    assert body["under_load"]["verdict"]["decision"] != "fail"
