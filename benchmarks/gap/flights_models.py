@@ -31,10 +31,10 @@ from roadworthy.core.measure import Measurement
 from roadworthy.core.project import read_project
 from roadworthy.core.spec import Spec
 from roadworthy.core.stats import proportion
-from roadworthy.evaluate.compare import Comparison
 from roadworthy.evaluate.gap import Effort
-from roadworthy.evaluate.gap_verdicts import SERVED
-from roadworthy.evaluate.report import GapReport
+from roadworthy.evaluate.reports.compare import Comparison
+from roadworthy.evaluate.reports.gap_verdicts import SERVED
+from roadworthy.evaluate.reports.report import GapReport
 
 REPO = Path(__file__).resolve().parents[2]
 PROJECT = REPO / ".bench" / "flights_models"

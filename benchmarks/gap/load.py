@@ -25,11 +25,11 @@ from roadworthy.core.wire import Handler, Request, Response
 from roadworthy.evaluate.arrivals.constant import Constant
 from roadworthy.evaluate.arrivals.poisson import Poisson
 from roadworthy.evaluate.arrivals.replay import Replay
-from roadworthy.evaluate.early_stopping import least_requests
-from roadworthy.evaluate.load import LoadRun, run
-from roadworthy.evaluate.scenarios import in_turn, server, single_stream
-from roadworthy.evaluate.search import Pace, largest_rate
-from roadworthy.evaluate.traces import cv, peak
+from roadworthy.evaluate.load_test.early_stopping import least_requests
+from roadworthy.evaluate.load_test.load import LoadRun, run
+from roadworthy.evaluate.load_test.scenarios import in_turn, server, single_stream
+from roadworthy.evaluate.load_test.search import Pace, largest_rate
+from roadworthy.evaluate.load_test.traces import cv, peak
 from roadworthy.testing import virtual_clock
 from roadworthy.testing.virtual_clock import VirtualLoop
 

@@ -21,10 +21,10 @@ import msgspec
 from msgspec.structs import replace
 
 from roadworthy.core.measure import Measurement
-from roadworthy.evaluate.naughty_strings import naughty_strings
-from roadworthy.evaluate.stream_equality import check_stream, held_back, token_by_token
-from roadworthy.evaluate.tokenizer_files import open_tokenizer
-from roadworthy.evaluate.tokenizers import check_tokenizer
+from roadworthy.evaluate.hostile.naughty_strings import naughty_strings
+from roadworthy.evaluate.tokens.stream_equality import check_stream, held_back, token_by_token
+from roadworthy.evaluate.tokens.tokenizer_files import open_tokenizer
+from roadworthy.evaluate.tokens.tokenizers import check_tokenizer
 
 HERE = Path(__file__).resolve()
 HOME = HERE.parents[2] / ".bench" / "tokenizers"

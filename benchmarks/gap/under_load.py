@@ -21,10 +21,10 @@ from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Field, Signature
 from roadworthy.core.stats import proportion
 from roadworthy.core.wire import Handler, Request, Response, Tensor
-from roadworthy.evaluate.cold_start import cold_start
-from roadworthy.evaluate.leak import leak
+from roadworthy.evaluate.crowd.under_load import UnderLoad, under_load
 from roadworthy.evaluate.metrics.auc import Auc
-from roadworthy.evaluate.under_load import UnderLoad, under_load
+from roadworthy.evaluate.process.cold_start import cold_start
+from roadworthy.evaluate.process.leak import leak
 from roadworthy.testing import virtual_clock
 from roadworthy.testing.mock_endpoint import MockEndpoint
 from roadworthy.testing.mock_script import Law, Script
@@ -121,7 +121,7 @@ def cold_start_error_ms() -> list[Measurement]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "slow.py"
         file.write_text(SLOW)
-        command = [sys.executable, "-m", "roadworthy.evaluate.cold_child", f"{file}:load", "--answers", "40"]
+        command = [sys.executable, "-m", "roadworthy.evaluate.process.cold_child", f"{file}:load", "--answers", "40"]
         stages = {stage.where: stage for stage in cold_start(command).stages}
     return [
         Measurement("cold_start_error_ms", stages[name].value - slept, stages[name].n, unit="ms", where=name)

@@ -12,7 +12,7 @@ from roadworthy.app.endpoints.plain import Plain
 from roadworthy.app.endpoints.v2 import V2
 from roadworthy.cli.load_requests import PROMPT, bodies, of_trace, requests_for
 from roadworthy.core.errors import BadData, BadRequest
-from roadworthy.evaluate.traces import Trace, TracedRequest
+from roadworthy.evaluate.load_test.traces import Trace, TracedRequest
 from roadworthy.testing.mock_endpoint import MockEndpoint
 from roadworthy.testing.mock_script import Script
 

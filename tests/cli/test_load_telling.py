@@ -12,8 +12,8 @@ from rich.console import Console
 from roadworthy.cli.load_telling import told
 from roadworthy.cli.loading import Loaded
 from roadworthy.core.measure import Measurement, Verdict
-from roadworthy.evaluate.load import LoadRun
-from roadworthy.evaluate.search import Probe, Search
+from roadworthy.evaluate.load_test.load import LoadRun
+from roadworthy.evaluate.load_test.search import Probe, Search
 
 MEASURED = (
     Measurement("p50_ms", 12.0, 500, 11.0, 13.0, "ms"),

@@ -22,7 +22,7 @@ from roadworthy.evaluate.corruptions.unit import Unit
 from roadworthy.evaluate.corruptions.unseen import Unseen
 from roadworthy.evaluate.gap import Effort, gap
 from roadworthy.evaluate.metrics.mae import Mae
-from roadworthy.evaluate.report import GapReport, read_json, write_json
+from roadworthy.evaluate.reports.report import GapReport, read_json, write_json
 from roadworthy.evaluate.spoils import called, changed_rows
 
 delays = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["delays"]

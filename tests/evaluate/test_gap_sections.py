@@ -15,11 +15,11 @@ from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Application, Cost, Field
 from roadworthy.core.wire import Response, Tensor
 from roadworthy.evaluate.base import edge, repair
-from roadworthy.evaluate.cold_start import cold_start
 from roadworthy.evaluate.corruptions.respelt import Respelt
 from roadworthy.evaluate.gap import Effort, gap
 from roadworthy.evaluate.operation import slo_of
-from roadworthy.evaluate.report import read_json, write_json
+from roadworthy.evaluate.process.cold_start import cold_start
+from roadworthy.evaluate.reports.report import read_json, write_json
 
 NONE = Effort(edges=False, load_seconds=0.0, search_seconds=0.0, crowd_rows=0, starts=0, slice_rows=100)
 INPUTS = {"town": Field("category", values=("north", "south")), "heat": Field(low=-50.0, high=60.0)}

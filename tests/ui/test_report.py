@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from roadworthy.core.measure import Measurement
-from roadworthy.evaluate.baseline import BaselineDiff
-from roadworthy.evaluate.compare import Comparison, compare
-from roadworthy.evaluate.report import GapReport
+from roadworthy.evaluate.reports.baseline import BaselineDiff
+from roadworthy.evaluate.reports.compare import Comparison, compare
+from roadworthy.evaluate.reports.report import GapReport
 from roadworthy.testing.reports import rich_report
 from roadworthy.ui.report import Life, Month, compare_page, gap_page, life_page
 

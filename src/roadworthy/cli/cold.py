@@ -11,12 +11,12 @@ from roadworthy.core.project import read_project
 from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Response
 from roadworthy.evaluate.answers import request_of
-from roadworthy.evaluate.cold_start import ColdStart, cold_start
+from roadworthy.evaluate.process.cold_start import ColdStart, cold_start
 
 
 def starts(spec: Spec, repeats: int = 6, answers: int = 30) -> ColdStart:
     """So many starts of the project's model, each in an interpreter of its own, with so many answers."""
-    child = ["-m", "roadworthy.evaluate.cold_child", "roadworthy.cli.cold:loaded", str(spec.root.resolve())]
+    child = ["-m", "roadworthy.evaluate.process.cold_child", "roadworthy.cli.cold:loaded", str(spec.root.resolve())]
     return cold_start([sys.executable, *child, "--answers", str(answers)], repeats=repeats)
 
 

@@ -12,8 +12,8 @@ from roadworthy.cli.flows import Say, handler_in, measure_gap, read, silent
 from roadworthy.core.errors import Missing, SpecError, nearest
 from roadworthy.core.spec import Spec
 from roadworthy.evaluate.answers import answers
-from roadworthy.evaluate.compare import Comparison, Difference, compare, paired
-from roadworthy.evaluate.report import GapReport
+from roadworthy.evaluate.reports.compare import Comparison, Difference, compare, paired
+from roadworthy.evaluate.reports.report import GapReport
 from roadworthy.evaluate.standard import standard_metrics
 from roadworthy.evaluate.subject import Effort, Subject, labels_of
 

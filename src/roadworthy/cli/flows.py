@@ -24,10 +24,10 @@ from roadworthy.core.wire import Handler
 from roadworthy.learn.retrain import candidate, train, written
 
 if TYPE_CHECKING:
-    from roadworthy.evaluate.baseline import BaselineDiff
-    from roadworthy.evaluate.compare import Comparison
     from roadworthy.evaluate.gap import Effort
-    from roadworthy.evaluate.report import GapReport
+    from roadworthy.evaluate.reports.baseline import BaselineDiff
+    from roadworthy.evaluate.reports.compare import Comparison
+    from roadworthy.evaluate.reports.report import GapReport
     from roadworthy.observe.explain import Explanation
     from roadworthy.registry.releases import Registry
     from roadworthy.rollout.controller import Controller
@@ -65,7 +65,7 @@ def claims_of(spec: Spec) -> tuple[Claim, ...]:
     """The claims given inline, and those of the model card."""
     if not spec.model.card:
         return spec.claims
-    from roadworthy.evaluate.claim_files import read_claims
+    from roadworthy.evaluate.reproduction.claim_files import read_claims
 
     return (*spec.claims, *read_claims(spec.path(spec.model.card)))
 
@@ -205,7 +205,7 @@ def without_cache(spec: Spec) -> Spec:
 
 def keep_gap(spec: Spec, report: GapReport, diff: BaselineDiff | None = None) -> Path:
     """Write the report beside the project's state, as a page, as Markdown and as JSON; returns the page."""
-    from roadworthy.evaluate.report import write_json
+    from roadworthy.evaluate.reports.report import write_json
     from roadworthy.ui.report import gap_markdown, gap_page
 
     spec.state.mkdir(exist_ok=True)
@@ -218,7 +218,7 @@ def keep_gap(spec: Spec, report: GapReport, diff: BaselineDiff | None = None) ->
 
 def keep_comparison(spec: Spec, reports: Mapping[str, GapReport], found: Comparison) -> Path:
     """Write the comparison and the report of each model beside the project's state; returns the page."""
-    from roadworthy.evaluate.report import write_json
+    from roadworthy.evaluate.reports.report import write_json
     from roadworthy.ui.report import compare_page, gap_page
 
     folder = spec.state / "compare"

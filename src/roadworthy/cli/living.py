@@ -32,7 +32,7 @@ from roadworthy.core.spec import Spec
 from roadworthy.core.stats import auc, calibration_error, log_loss, log_losses, mean
 from roadworthy.evaluate.answers import answers
 from roadworthy.evaluate.gap import Effort
-from roadworthy.evaluate.report import GapReport
+from roadworthy.evaluate.reports.report import GapReport
 from roadworthy.registry.releases import Registry
 from roadworthy.ui.report import AlarmLine, Life, Month, RolloutLine, life_page
 

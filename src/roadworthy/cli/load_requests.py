@@ -19,7 +19,7 @@ from roadworthy.core.wire import Request, Tensor
 if TYPE_CHECKING:
     import polars
 
-    from roadworthy.evaluate.traces import Trace
+    from roadworthy.evaluate.load_test.traces import Trace
 
 # As many rows of a table are sent in turn; more would only fill the memory.
 MOST_ROWS = 10_000

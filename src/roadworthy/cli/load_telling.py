@@ -12,8 +12,8 @@ from rich.text import Text
 
 from roadworthy.cli.loading import Loaded
 from roadworthy.core.measure import Measurement
-from roadworthy.evaluate.load import LoadRun
-from roadworthy.evaluate.search import Search
+from roadworthy.evaluate.load_test.load import LoadRun
+from roadworthy.evaluate.load_test.search import Search
 
 WORDS = {"pass": ("PASS", "bold green"), "fail": ("FAIL", "bold red"), "wait": ("NOT YET", "bold yellow")}
 MOST_REASONS = 5

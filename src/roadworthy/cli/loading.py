@@ -20,16 +20,16 @@ from roadworthy.cli.load_requests import of_trace, requests_for
 from roadworthy.core.errors import BadRequest, RoadworthyError, SpecError, nearest
 from roadworthy.core.measure import Decision, Measurement, Requirement, Verdict, judge, worst
 from roadworthy.core.wire import Request, Response
-from roadworthy.evaluate import scenarios
 from roadworthy.evaluate.arrivals.poisson import Poisson
 from roadworthy.evaluate.arrivals.replay import Replay
 from roadworthy.evaluate.base import Arrivals
-from roadworthy.evaluate.generator import Sending, ask_in_turn
-from roadworthy.evaluate.load import LoadRun, run, unmeasured
-from roadworthy.evaluate.search import Pace, Probe, Search, largest_rate
-from roadworthy.evaluate.streaming import Stream, Tape, measure
-from roadworthy.evaluate.timeline import Timeline
-from roadworthy.evaluate.validity import Gates
+from roadworthy.evaluate.load_test import scenarios
+from roadworthy.evaluate.load_test.generator import Sending, ask_in_turn
+from roadworthy.evaluate.load_test.load import LoadRun, run, unmeasured
+from roadworthy.evaluate.load_test.search import Pace, Probe, Search, largest_rate
+from roadworthy.evaluate.load_test.streaming import Stream, Tape, measure
+from roadworthy.evaluate.load_test.timeline import Timeline
+from roadworthy.evaluate.load_test.validity import Gates
 
 Scenario = Literal["server", "single_stream", "multi_stream", "offline"]
 Tell = Callable[[str], None]

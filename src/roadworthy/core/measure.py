@@ -84,6 +84,9 @@ class Requirement(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if self.at_least is None and self.at_most is None:
             raise ValueError(f"requirement on `{self.metric}` needs `at_least` or `at_most`")
+        for name, bound in (("at_least", self.at_least), ("at_most", self.at_most)):
+            if bound is not None:  # 50 and 50.0 are one bound, also in a report that was written and read back
+                force_setattr(self, name, float(bound))
 
     def __str__(self) -> str:
         bounds = [f"at least {self.at_least:g}"] if self.at_least is not None else []

@@ -20,15 +20,16 @@ from roadworthy.core.stats import nothing
 from roadworthy.core.wire import Handler
 from roadworthy.evaluate.answers import Answers
 from roadworthy.evaluate.base import Corruption, Edge, Metric, Repair
-from roadworthy.evaluate.causes import Asked, explain
-from roadworthy.evaluate.cold_start import ColdStart
-from roadworthy.evaluate.edge_runs import EdgeEffort, EdgeReport, ask_edges
 from roadworthy.evaluate.environment import environment
-from roadworthy.evaluate.gap_verdicts import SERVED, verdicts
+from roadworthy.evaluate.hostile.edge_runs import EdgeEffort, EdgeReport, ask_edges
 from roadworthy.evaluate.operation import Operation, operate
 from roadworthy.evaluate.paired import row_values
-from roadworthy.evaluate.report import GapReport, Slice
-from roadworthy.evaluate.reproduce import Reproduction, reproduce
+from roadworthy.evaluate.process.cold_start import ColdStart
+from roadworthy.evaluate.reports.gap_verdicts import SERVED, verdicts
+from roadworthy.evaluate.reports.report import GapReport, Slice
+from roadworthy.evaluate.reports.waterfall import effective, waterfall
+from roadworthy.evaluate.reproduction.causes import Asked, explain
+from roadworthy.evaluate.reproduction.reproduce import Reproduction, reproduce
 from roadworthy.evaluate.scoring import known
 from roadworthy.evaluate.shift import answers_shift, shift
 from roadworthy.evaluate.slice_finder import WeakSlice, weak_slices
@@ -38,7 +39,6 @@ from roadworthy.evaluate.standard import standard_metrics
 from roadworthy.evaluate.subject import Effort as Effort
 from roadworthy.evaluate.subject import Subject, better, failures
 from roadworthy.evaluate.unlabelled import confidence
-from roadworthy.evaluate.waterfall import effective, waterfall
 
 
 def gap(

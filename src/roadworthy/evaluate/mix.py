@@ -15,8 +15,8 @@ from roadworthy.core.measure import Measurement
 from roadworthy.core.sample import Sample
 from roadworthy.core.stats import nothing, proportion, z_of
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.signs import GRADES, Grades, Signs
-from roadworthy.evaluate.texts import named, texts_of
+from roadworthy.evaluate.text.signs import GRADES, Grades, Signs
+from roadworthy.evaluate.text.texts import named, texts_of
 
 Floats = NDArray[np.float64]
 

@@ -17,12 +17,12 @@ from roadworthy.core.wire import Handler, Request
 from roadworthy.cost.prices import usd_per_1k
 from roadworthy.evaluate.answers import request_of
 from roadworthy.evaluate.base import Metric
-from roadworthy.evaluate.equality import Equality, equalities
-from roadworthy.evaluate.load import LoadRun, capacity, load
-from roadworthy.evaluate.memory import Memory, Watch
-from roadworthy.evaluate.search import Pace, Search, largest_rate
+from roadworthy.evaluate.crowd.equality import Equality, equalities
+from roadworthy.evaluate.crowd.under_load import UnderLoad, under_load
+from roadworthy.evaluate.load_test.load import LoadRun, capacity, load
+from roadworthy.evaluate.load_test.search import Pace, Search, largest_rate
+from roadworthy.evaluate.process.memory import Memory, Watch
 from roadworthy.evaluate.subject import Subject
-from roadworthy.evaluate.under_load import UnderLoad, under_load
 
 # Without a latency that the application asks for, a rate is too high where the slowest hundredth takes a second.
 USUAL_SLO = (Requirement("p99_ms", at_most=1000.0, unit="ms"), Requirement("error_rate", at_most=0.01))

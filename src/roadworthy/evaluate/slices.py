@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.sample import Sample
-from roadworthy.evaluate.tongue import language_of
+from roadworthy.evaluate.text.tongue import language_of
 
 Rows = NDArray[np.int64]
 SliceKind = Literal["month", "hour", "weekday", "tag", "length", "language", "category", "number"]

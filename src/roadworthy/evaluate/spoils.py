@@ -17,7 +17,7 @@ from roadworthy.evaluate.answers import Answers
 from roadworthy.evaluate.base import Corruption, Metric, Repair
 from roadworthy.evaluate.mix import Mix, estimate, mixture
 from roadworthy.evaluate.paired import change, flips
-from roadworthy.evaluate.report import Failure, Repaired, Spoilt
+from roadworthy.evaluate.reports.report import Failure, Repaired, Spoilt
 from roadworthy.evaluate.scoring import known
 from roadworthy.evaluate.subject import Subject, better, failures
 

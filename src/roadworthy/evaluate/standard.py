@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from roadworthy.core.spec import Application, Field, Kind, Task
 from roadworthy.evaluate.base import Corruption, Metric, corruption
-from roadworthy.evaluate.imagenet_c import STANDARD
+from roadworthy.evaluate.images.imagenet_c import STANDARD
 from roadworthy.evaluate.metrics.accuracy import Accuracy
 from roadworthy.evaluate.metrics.answer_length import AnswerLength
 from roadworthy.evaluate.metrics.auc import Auc

@@ -16,7 +16,7 @@ from roadworthy.core.spec import Application, Field, Signature
 from roadworthy.core.wire import Handler
 from roadworthy.evaluate.answers import Answers, ask
 from roadworthy.evaluate.base import Metric
-from roadworthy.evaluate.report import Failure
+from roadworthy.evaluate.reports.report import Failure
 from roadworthy.evaluate.scoring import known
 
 # The five levels of severity in a report, on the scale of a Corruption.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.evaluate.base import Arrivals
-from roadworthy.evaluate.traces import cv, peak
+from roadworthy.evaluate.load_test.traces import cv, peak
 
 RATE, SECONDS, DRAWS = 20.0, 100.0, 20
 # How far the mean of DRAWS runs may be from what was asked for: bursts of a deviation of 3 times the gap come to 2 %.

@@ -6,19 +6,19 @@ import math
 
 from roadworthy.core.measure import Claim, Decision, Measurement, Verdict
 from roadworthy.core.stats import nothing, proportion
-from roadworthy.evaluate.cold_start import ColdStart, Start
-from roadworthy.evaluate.edge_runs import EdgeReport, EdgeRun
-from roadworthy.evaluate.equality import Equality, Example
-from roadworthy.evaluate.load import LoadRun
-from roadworthy.evaluate.matching import Fault
-from roadworthy.evaluate.memory import Memory
+from roadworthy.evaluate.crowd.equality import Equality, Example
+from roadworthy.evaluate.crowd.matching import Fault
+from roadworthy.evaluate.crowd.under_load import Level, UnderLoad
+from roadworthy.evaluate.hostile.edge_runs import EdgeReport, EdgeRun
+from roadworthy.evaluate.load_test.load import LoadRun
+from roadworthy.evaluate.load_test.search import Outcome, Probe, Search
 from roadworthy.evaluate.mix import Mix, Part
 from roadworthy.evaluate.paired import Flips
-from roadworthy.evaluate.report import Failure, GapReport, Repaired, Rung, Slice, Spoilt
-from roadworthy.evaluate.reproduce import Cause, Reproduction
-from roadworthy.evaluate.search import Outcome, Probe, Search
+from roadworthy.evaluate.process.cold_start import ColdStart, Start
+from roadworthy.evaluate.process.memory import Memory
+from roadworthy.evaluate.reports.report import Failure, GapReport, Repaired, Rung, Slice, Spoilt
+from roadworthy.evaluate.reproduction.reproduce import Cause, Reproduction
 from roadworthy.evaluate.slice_finder import WeakSlice
-from roadworthy.evaluate.under_load import Level, UnderLoad
 
 DAMAGES = ("keyboard typos", "mixed language", "cut short", "pasted markup", "full-width letters", "zero-width marks")
 
@@ -327,7 +327,7 @@ def _cold() -> ColdStart:
         Measurement("ready_ms", 694.0, 5, 650.0, 760.0, "ms"),
         Measurement("level_ms", 2.9, 5, 2.7, 3.2, "ms"),
     )
-    return ColdStart(("python", "-m", "roadworthy.evaluate.cold_child"), stages, ready, level, starts)
+    return ColdStart(("python", "-m", "roadworthy.evaluate.process.cold_child"), stages, ready, level, starts)
 
 
 def _memory() -> Memory:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from roadworthy.core.measure import Decision
-from roadworthy.evaluate.baseline import BaselineDiff, Moved
+from roadworthy.evaluate.reports.baseline import BaselineDiff, Moved
 from roadworthy.ui.document import Badge, Block, Cell, Change, Fold, Note, Section, Table, section
 from roadworthy.ui.words import metric_name, moment
 

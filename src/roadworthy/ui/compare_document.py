@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from roadworthy.core.measure import Measurement
-from roadworthy.evaluate.better import direction
-from roadworthy.evaluate.compare import Beaten, Comparison, Contender
+from roadworthy.evaluate.reports.better import direction
+from roadworthy.evaluate.reports.compare import Beaten, Comparison, Contender
 from roadworthy.ui.charts import Series, Spot, interval_chart, line_chart, scatter_chart
 from roadworthy.ui.document import Badge, Block, Cell, Change, Charts, Document, Note, Section, Table, Tile, section
 from roadworthy.ui.gap_words import OUTCOME, find

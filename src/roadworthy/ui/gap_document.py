@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from roadworthy.evaluate.baseline import BaselineDiff
-from roadworthy.evaluate.report import GapReport
+from roadworthy.evaluate.reports.baseline import BaselineDiff
+from roadworthy.evaluate.reports.report import GapReport
 from roadworthy.ui import gap_quality, gap_serving
 from roadworthy.ui.baseline_section import since_baseline
 from roadworthy.ui.document import Badge, Document, Section, Tile

@@ -9,9 +9,9 @@ import yaml
 
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.measure import Decision, Measurement
-from roadworthy.evaluate.better import direction
-from roadworthy.evaluate.report import GapReport, Repaired, Spoilt
-from roadworthy.evaluate.reproduce import Reproduction
+from roadworthy.evaluate.reports.better import direction
+from roadworthy.evaluate.reports.report import GapReport, Repaired, Spoilt
+from roadworthy.evaluate.reproduction.reproduce import Reproduction
 from roadworthy.ui.charts import Bar, Series, interval_chart, line_chart, waterfall_chart
 from roadworthy.ui.document import (
     Badge,

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from roadworthy.core.measure import Measurement, Verdict
-from roadworthy.evaluate.load import LoadRun
-from roadworthy.evaluate.report import Failure, GapReport
+from roadworthy.evaluate.load_test.load import LoadRun
+from roadworthy.evaluate.reports.report import Failure, GapReport
 from roadworthy.ui.charts import Series, Spot, line_chart, scatter_chart, stages_chart
 from roadworthy.ui.document import (
     MOST_ROWS,

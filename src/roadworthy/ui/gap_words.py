@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.stats import nothing
-from roadworthy.evaluate.report import GapReport, Spoilt
+from roadworthy.evaluate.reports.report import GapReport, Spoilt
 from roadworthy.ui.words import count, interval, level, metric_name, number, signed
 
 OUTCOME = {

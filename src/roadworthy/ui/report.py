@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from roadworthy.core.measure import Decision, Measurement
-from roadworthy.evaluate.baseline import BaselineDiff
-from roadworthy.evaluate.compare import Comparison
-from roadworthy.evaluate.report import GapReport
+from roadworthy.evaluate.reports.baseline import BaselineDiff
+from roadworthy.evaluate.reports.compare import Comparison
+from roadworthy.evaluate.reports.report import GapReport
 from roadworthy.ui import words
 from roadworthy.ui.charts import Series, line_chart
 from roadworthy.ui.compare_document import compare_document

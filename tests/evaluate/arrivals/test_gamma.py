@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from roadworthy.evaluate.arrivals.gamma import Gamma
-from roadworthy.evaluate.traces import cv
+from roadworthy.evaluate.load_test.traces import cv
 
 
 @pytest.mark.parametrize("wanted", [0.3, 1.0, 3.0])

@@ -8,7 +8,7 @@ import pytest
 from roadworthy.core.errors import BadData
 from roadworthy.evaluate.arrivals.replay import Replay
 from roadworthy.evaluate.base import arrivals
-from roadworthy.evaluate.traces import cv, peak
+from roadworthy.evaluate.load_test.traces import cv, peak
 
 BURSTS = Replay.example()
 

@@ -9,10 +9,10 @@ import pytest
 
 from roadworthy.core.errors import BadData
 from roadworthy.core.measure import Claim
-from roadworthy.evaluate.claim_files import read_claims
 from roadworthy.evaluate.claims.eval_results import EvalResults
 from roadworthy.evaluate.claims.model_index import ModelIndex
 from roadworthy.evaluate.claims.papers_with_code import PapersWithCode
+from roadworthy.evaluate.reproduction.claim_files import read_claims
 
 FILES = Path(__file__).parent / "files"
 

@@ -7,7 +7,7 @@ from roadworthy.core.errors import SpecError
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
 from roadworthy.evaluate.corruptions.mixed_language import MixedLanguage
-from roadworthy.evaluate.languages import Language
+from roadworthy.evaluate.text.languages import Language
 
 
 def said(text: str, language: Language = "es", severity: float = 1.0) -> str:

@@ -12,7 +12,7 @@ from roadworthy.cli.outcome import Outcome
 if TYPE_CHECKING:
     from roadworthy.core.spec import Spec
     from roadworthy.evaluate.gap import Effort
-    from roadworthy.evaluate.report import GapReport
+    from roadworthy.evaluate.reports.report import GapReport
 
 EXAMPLE = "roadworthy gap --project examples/flights"
 CODES = {"pass": 0, "fail": 1, "wait": 3}
@@ -49,7 +49,7 @@ def _measured(spec: Spec, args: argparse.Namespace) -> Outcome:
 
     from roadworthy.cli.flows import keep_gap, measure_gap
     from roadworthy.cli.living import stage
-    from roadworthy.evaluate.baseline import against_baseline
+    from roadworthy.evaluate.reports.baseline import against_baseline
     from roadworthy.ui.report import gap_markdown
 
     # Read first: a baseline that is none shall not cost minutes.
@@ -98,7 +98,7 @@ def _baseline(file: Path) -> GapReport:
     import msgspec
 
     from roadworthy.core.errors import BadData
-    from roadworthy.evaluate.report import read_json
+    from roadworthy.evaluate.reports.report import read_json
 
     try:
         return read_json(file.read_bytes())

@@ -15,7 +15,7 @@ from roadworthy.core.errors import BadData
 from roadworthy.core.measure import Measurement, Requirement, Verdict, judge, worst
 
 if TYPE_CHECKING:
-    from roadworthy.evaluate.tokenizers import TokenizerFault
+    from roadworthy.evaluate.tokens.tokenizers import TokenizerFault
 
 EXAMPLE = "roadworthy tokenizer tokenizer.json --texts prompts.txt"
 MOST_SHOWN = 20
@@ -30,10 +30,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """What was found; exit code 1 where text becomes control tokens, costs too much or streams as something else."""
-    from roadworthy.evaluate.naughty_strings import naughty_strings
-    from roadworthy.evaluate.stream_equality import check_stream, held_back
-    from roadworthy.evaluate.tokenizer_files import open_tokenizer
-    from roadworthy.evaluate.tokenizers import check_tokenizer
+    from roadworthy.evaluate.hostile.naughty_strings import naughty_strings
+    from roadworthy.evaluate.tokens.stream_equality import check_stream, held_back
+    from roadworthy.evaluate.tokens.tokenizer_files import open_tokenizer
+    from roadworthy.evaluate.tokens.tokenizers import check_tokenizer
 
     tokenizer = open_tokenizer(args.file, Path())
     texts = _lines(args.texts) if args.texts else [(case.name, case.text) for case in naughty_strings()]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.evaluate.base import arrivals
-from roadworthy.evaluate.trace_files import read_trace
-from roadworthy.evaluate.traces import Trace
+from roadworthy.evaluate.load_test.trace_files import read_trace
+from roadworthy.evaluate.load_test.traces import Trace
 
 
 @arrivals("replay")

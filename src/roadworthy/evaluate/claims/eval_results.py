@@ -10,7 +10,16 @@ from typing import Any
 from roadworthy.core.errors import BadData
 from roadworthy.core.measure import Claim
 from roadworthy.evaluate.base import claims
-from roadworthy.evaluate.claim_files import claim_of, dataset_name, entries, need, table, text_of, words, yaml_of
+from roadworthy.evaluate.reproduction.claim_files import (
+    claim_of,
+    dataset_name,
+    entries,
+    need,
+    table,
+    text_of,
+    words,
+    yaml_of,
+)
 
 
 @claims("eval_results")

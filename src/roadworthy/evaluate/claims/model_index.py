@@ -11,7 +11,7 @@ from typing import Any
 from roadworthy.core.errors import BadData
 from roadworthy.core.measure import Claim
 from roadworthy.evaluate.base import claims
-from roadworthy.evaluate.claim_files import (
+from roadworthy.evaluate.reproduction.claim_files import (
     claim_of,
     dataset_name,
     entries,
@@ -22,7 +22,7 @@ from roadworthy.evaluate.claim_files import (
     words,
     yaml_of,
 )
-from roadworthy.evaluate.claim_values import family, read_metric
+from roadworthy.evaluate.reproduction.claim_values import family, read_metric
 
 _FRONT = re.compile(r"---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
 

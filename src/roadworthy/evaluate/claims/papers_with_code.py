@@ -12,7 +12,7 @@ import msgspec
 from roadworthy.core.errors import BadData
 from roadworthy.core.measure import Claim
 from roadworthy.evaluate.base import claims
-from roadworthy.evaluate.claim_files import claim_of, entries, need, table, text_of, words
+from roadworthy.evaluate.reproduction.claim_files import claim_of, entries, need, table, text_of, words
 
 
 @claims("papers_with_code")

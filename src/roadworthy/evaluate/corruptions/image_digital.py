@@ -9,9 +9,9 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.image_filters import along, averaging, displaced, repeating, smooth
-from roadworthy.evaluate.image_jpeg import jpeg
-from roadworthy.evaluate.pixels import Images, at_level, reach, spoil_images
+from roadworthy.evaluate.images.image_filters import along, averaging, displaced, repeating, smooth
+from roadworthy.evaluate.images.image_jpeg import jpeg
+from roadworthy.evaluate.images.pixels import Images, at_level, reach, spoil_images
 from roadworthy.evaluate.spoiling import check_form
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.pixels import Images, at_level, spoil_images
+from roadworthy.evaluate.images.pixels import Images, at_level, spoil_images
 from roadworthy.evaluate.spoiling import check_form
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.image_textures import clouds, crystals, drops, flakes
-from roadworthy.evaluate.pixels import Images, at_level, luma, reach, spoil_images, tinted
+from roadworthy.evaluate.images.image_textures import clouds, crystals, drops, flakes
+from roadworthy.evaluate.images.pixels import Images, at_level, luma, reach, spoil_images, tinted
 from roadworthy.evaluate.spoiling import check_form
 
 

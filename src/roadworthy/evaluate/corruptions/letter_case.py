@@ -9,7 +9,7 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.texts import spoil_texts
+from roadworthy.evaluate.text.texts import spoil_texts
 
 FORMS = {"upper": str.upper, "lower": str.lower, "title": str.title, "swapped": str.swapcase}
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.languages import LANGUAGES, Language, dictionary
-from roadworthy.evaluate.texts import chances, spoil_texts
+from roadworthy.evaluate.text.languages import LANGUAGES, Language, dictionary
+from roadworthy.evaluate.text.texts import chances, spoil_texts
 
 _WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
 

@@ -12,7 +12,7 @@ import numpy as np
 from roadworthy.core.sample import Sample
 from roadworthy.core.tidy import as_windows
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.texts import spoil_texts
+from roadworthy.evaluate.text.texts import spoil_texts
 
 Form = Literal["utf8_as_windows", "twice", "question_marks", "replacement", "no_accents"]
 _OPENING = re.compile(r"(?:(?<=\s)|^)[\"'](?=\w)")

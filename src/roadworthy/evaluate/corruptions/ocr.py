@@ -11,7 +11,7 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.texts import chances, spoil_texts
+from roadworthy.evaluate.text.texts import chances, spoil_texts
 
 # What scanners confuse most: strokes that touch, rings that close, and letters that are digits in some typeface.
 READ_AS = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.texts import spoil_texts
+from roadworthy.evaluate.text.texts import spoil_texts
 
 RUNS = ("!!!!!", "???", "?!?!", "......", "!!!", "????!!")
 _MARK = re.compile(r"[.,;:!?…'\"“”‘’]+(?!\w)|(?<!\w)['\"“”‘’]+")

@@ -11,7 +11,7 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.texts import chances, spoil_texts
+from roadworthy.evaluate.text.texts import chances, spoil_texts
 
 HEARD_AS = {
     "to": "two", "too": "to", "two": "to", "for": "four", "four": "for", "there": "their", "their": "there",

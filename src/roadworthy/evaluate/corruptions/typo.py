@@ -9,8 +9,8 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.letters import Codes, Letters, Mask
-from roadworthy.evaluate.texts import spoil_texts
+from roadworthy.evaluate.text.letters import Codes, Letters, Mask
+from roadworthy.evaluate.text.texts import spoil_texts
 
 Slip = Literal["beside", "extra", "drop", "swap", "double"]
 SLIPS: tuple[Slip, ...] = ("beside", "extra", "drop", "swap")

@@ -12,8 +12,8 @@ import numpy as np
 from roadworthy.core.sample import Sample
 from roadworthy.core.tidy import LOOKS_LATIN
 from roadworthy.evaluate.base import corruption
-from roadworthy.evaluate.letters import Letters
-from roadworthy.evaluate.texts import spoil_texts
+from roadworthy.evaluate.text.letters import Letters
+from roadworthy.evaluate.text.texts import spoil_texts
 
 Form = Literal["nfd", "full_width", "homoglyph", "zero_width", "bidi", "soft_hyphen", "emoji"]
 INSERTED: dict[Form, str] = {

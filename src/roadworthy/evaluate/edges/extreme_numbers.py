@@ -12,7 +12,7 @@ import numpy as np
 from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Field
 from roadworthy.evaluate.base import Case, edge
-from roadworthy.evaluate.edge_rows import asked, field_of, is_vector, ordinary_row, with_value
+from roadworthy.evaluate.hostile.edge_rows import asked, field_of, is_vector, ordinary_row, with_value
 
 Right = Literal["answer", "refuse", "either"]
 Value = float | int

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import Case, edge
-from roadworthy.evaluate.edge_rows import asked, field_of, ordinary_row, with_column, without_column
+from roadworthy.evaluate.hostile.edge_rows import asked, field_of, ordinary_row, with_column, without_column
 
 
 @edge("missing_values")

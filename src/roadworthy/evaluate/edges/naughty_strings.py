@@ -11,8 +11,8 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import Case, edge
-from roadworthy.evaluate.edge_rows import asked, ordinary_row, with_value
-from roadworthy.evaluate.naughty_strings import naughty_strings
+from roadworthy.evaluate.hostile.edge_rows import asked, ordinary_row, with_value
+from roadworthy.evaluate.hostile.naughty_strings import naughty_strings
 
 # A guard may turn these away, a field may be required, and half a character has no UTF-8: refusing is right as well.
 REFUSABLE = ("empty", "blank", "lone surrogates", "controls", "noncharacters", "special tokens", "instructions", "long")

@@ -9,7 +9,7 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import Case, edge
-from roadworthy.evaluate.edge_rows import asked, ordinary_row
+from roadworthy.evaluate.hostile.edge_rows import asked, ordinary_row
 
 
 @edge("odd_batches")

@@ -10,7 +10,7 @@ import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import Case, edge
-from roadworthy.evaluate.edge_rows import asked, field_of, ordinary_row, with_value
+from roadworthy.evaluate.hostile.edge_rows import asked, field_of, ordinary_row, with_value
 
 
 @edge("odd_categories")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from roadworthy.core.sample import Sample
 from roadworthy.core.tidy import Step
 from roadworthy.evaluate.base import repair
-from roadworthy.evaluate.texts import tidy_plan, tidy_texts
+from roadworthy.evaluate.text.texts import tidy_plan, tidy_texts
 
 
 @repair("invisible")

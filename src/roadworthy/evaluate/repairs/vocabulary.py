@@ -9,7 +9,7 @@ from typing import Any
 from roadworthy.core.sample import Sample
 from roadworthy.core.tidy import to_vocabulary
 from roadworthy.evaluate.base import repair
-from roadworthy.evaluate.texts import mend_texts, named, texts_of
+from roadworthy.evaluate.text.texts import mend_texts, named, texts_of
 
 
 @repair("vocabulary")

@@ -1,0 +1,1 @@
+"""The same rows asked in many ways: are the answers the same?"""

@@ -1,0 +1,1 @@
+"""What asks a handler about rows at the edge, and says what became of them."""

@@ -1,0 +1,1 @@
+"""The arithmetic behind spoilt images, in numpy alone."""

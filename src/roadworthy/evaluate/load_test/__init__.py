@@ -1,0 +1,1 @@
+"""What puts a handler under load by a schedule, and judges whether the run says anything."""

@@ -1,0 +1,1 @@
+"""What a process takes: milliseconds until it answers, and bytes."""

@@ -1,0 +1,1 @@
+"""Claims: how their values read, whether they hold, and why not."""

@@ -1,0 +1,1 @@
+"""What corruptions and repairs of text, and the estimate of a mix, have in common."""

@@ -1,0 +1,1 @@
+"""Tokenizers and streams: what they do to odd text."""
