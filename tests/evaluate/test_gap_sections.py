@@ -175,3 +175,23 @@ def test_cold_starts_and_memory_stand_in_the_report_and_survive_its_json():
     assert report.memory.peak.value > 1e6
     assert report.verdicts[0].evidence[0].name == "ready_ms"
     assert write_json(read_json(write_json(report))) == write_json(report)
+
+
+@pytest.mark.parametrize(
+    ("lab", "production"),
+    [
+        (fires().take(slice(0, 2)), fires().take(slice(2, 4))),
+        (fires(), fires().take(slice(0, 0))),
+        (fires().take(fires().labels == 1), fires().take(fires().labels == 1)),
+        (fires(), replace(fires(seed=1), labels=None)),
+    ],
+    ids=["two rows", "no production", "one class", "no labels"],
+)
+def test_where_nothing_can_be_said_the_report_waits_and_stands(lab, production):
+    asked, claim = application(Requirement("auc", at_least=0.7)), Claim("auc", 0.9, 0.02)
+    repairs, effort = {"vocabulary": repair.make("vocabulary")}, replace(NONE, crowd_rows=20)
+    corruptions = [Respelt(form="upper")]
+    report = gap(knows, asked, lab, production, claims=[claim], corruptions=corruptions, repairs=repairs, effort=effort)
+    assert [verdict.decision for verdict in report.verdicts] == ["wait"]
+    assert report.effective is None
+    assert write_json(read_json(write_json(report))) == write_json(report)

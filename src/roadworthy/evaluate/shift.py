@@ -144,7 +144,8 @@ def _decided(answers: Array) -> Array:
 def _null(column: Array) -> NDArray[np.bool_]:
     if column.dtype == object:
         return np.array([value is None for value in column.tolist()], dtype=bool)
-    return np.asarray(np.isnan(column.reshape(len(column), -1)).all(axis=1), dtype=bool)
+    empty = np.isnan(column)
+    return np.asarray(empty.all(axis=1) if column.ndim > 1 else empty, dtype=bool)
 
 
 def _counted(lab: Array, production: Array) -> tuple[list[str], tuple[Floats, Floats]]:

@@ -24,9 +24,7 @@ def bare(report: GapReport) -> GapReport:
 
 
 def test_the_schema_in_docs_is_that_of_the_report() -> None:
-    stale = (
-        "the report has changed: `python -m roadworthy.evaluate.reports.schema > docs/gap-report.schema.json`"
-    )
+    stale = "the report has changed: `python -m roadworthy.evaluate.reports.schema > docs/gap-report.schema.json`"
     assert FILE.read_text(encoding="utf-8") == schema(), stale
 
 

@@ -88,7 +88,7 @@ def _obstacle(claim: Claim, measured: Measurement, digest: str) -> str:
     if measured.where != claim.where:
         return f"the claim is about {claim.where or 'all rows'} and {measured.where or 'all rows'} was measured"
     if measured.n == 0 or math.isnan(measured.value):
-        return "nothing was measured: the lab data has no labelled row with an answer"
+        return "nothing was measured: no labelled row has an answer, or a class has too few of them"
     if _is_digest(claim.data) and digest and claim.data.removeprefix("sha256:") != digest.removeprefix("sha256:"):
         return f"the claim is about data {claim.data[:19]}… and {digest[:12]}… was measured"
     if is_share(measured.name) and abs(claim.value) > 1.5:
