@@ -72,6 +72,11 @@ def claims_of(spec: Spec) -> tuple[Claim, ...]:
 
 def lab_release(spec: Spec, at: float, by: str) -> tuple[Release, dict[str, Path]]:
     """The project's own model as a Release, with the files that it is made of."""
+    if not spec.model.file:
+        told = (
+            "names no `model.file`: write one, or measure a model that runs elsewhere with `roadworthy gap --endpoint`"
+        )
+        raise SpecError(f"{spec.root / 'roadworthy.yaml'} {told}")
     file = spec.path(spec.model.file)
     artifact = Artifact("model", "", 0, engine=written(engine_plan(spec)), made_by=str(spec.model.file))
     release = Release(
@@ -201,6 +206,42 @@ def without_cache(spec: Spec) -> Spec:
     if len(kept) == len(spec.model.wrappers):
         return spec
     return msgspec.structs.replace(spec, model=msgspec.structs.replace(spec.model, wrappers=kept))
+
+
+def measure_endpoint(
+    spec: Spec, url: str, name: str = "", effort: Effort | None = None, say: Say = silent
+) -> GapReport:
+    """The gap report of a model that runs elsewhere: one that writes behind OpenAI's protocol, any other behind V2.
+
+    Cold start, memory and cost of the machine are its own; they are left out.
+    """
+    from roadworthy.app.endpoints.openai import OpenAi
+    from roadworthy.app.endpoints.v2 import V2
+    from roadworthy.evaluate.base import corruption, edge, repair
+    from roadworthy.evaluate.gap import gap
+    from roadworthy.evaluate.standard import standard_corruptions
+
+    asked = spec.application
+    writes = asked.task == "generation"
+    model: Handler = (
+        OpenAi(url, name, stream=False, output=asked.output, settings={"temperature": 0})
+        if writes
+        else V2(url, name or asked.name)
+    )
+    chosen = [corruption.make(plan, spec.root) for plan in spec.corruptions]
+    return gap(
+        model,
+        asked,
+        read(spec, "lab"),
+        read(spec, "production"),
+        claims=claims_of(spec),
+        corruptions=chosen or standard_corruptions(asked.inputs),
+        repairs={name: repair.make(name) for name in repair},
+        edges={name.replace("_", " "): edge.make(name) for name in edge},
+        effort=effort,
+        now=time.time(),
+        tell=say,
+    )
 
 
 def keep_gap(spec: Spec, report: GapReport, diff: BaselineDiff | None = None) -> Path:

@@ -113,9 +113,12 @@ class Data(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class ModelSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The model file, the engine that runs it (a plan), its wrappers, and `train`: `file.py:function`."""
+    """The model file, the engine that runs it (a plan), its wrappers, and `train`: `file.py:function`.
 
-    file: str
+    A model that runs elsewhere has no file; `roadworthy gap --endpoint` measures it there.
+    """
+
+    file: str = ""
     engine: Any = ""
     preprocessing: tuple[Any, ...] = ()
     wrappers: tuple[Any, ...] = ()

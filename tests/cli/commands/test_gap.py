@@ -10,6 +10,8 @@ import pytest
 
 from roadworthy.cli.flows import write_whole
 from roadworthy.core.errors import BadData
+from roadworthy.testing.mock_endpoint import MockEndpoint
+from roadworthy.testing.mock_script import Script
 
 QUICK = ("--load-seconds", "0", "--rows", "200", "--crowd-rows", "0", "--no-edges", "--starts", "0")
 P99 = "    - {metric: p99_ms, at_most: 500, unit: ms}\n"
@@ -146,3 +148,37 @@ def test_a_cache_is_measured_against_the_model_without_it(call, clinic, rewrite)
     assert [one["name"] for one in body["equalities"]][-2:] == ["cache filled against none", "cache hit against none"]
     assert all(one["differing"]["value"] == 0 for one in body["equalities"])
     assert body["under_load"]["verdict"]["decision"] != "fail"
+
+
+def test_a_model_that_writes_is_measured_where_it_runs(call, tmp_path):
+    capitals = {f"the capital of country {k}?": f"city {k}" for k in range(400)}
+    table = pl.DataFrame({"prompt": list(capitals), "wanted": list(capitals.values())})
+    for name in ("lab", "production"):
+        table.write_parquet(tmp_path / f"{name}.parquet")
+    (tmp_path / "roadworthy.yaml").write_text(
+        """
+application:
+  name: capitals
+  task: generation
+  inputs: {prompt: {kind: text}}
+  output: text
+  requirements: [{metric: exact_match, at_least: 0.5}]
+data: {lab: lab.parquet, production: production.parquet, columns: {label: wanted}}
+model: {}
+claims: [{metric: exact_match, value: 0.75, tolerance: 0.05}]
+corruptions: ["letter_case"]
+"""
+    )
+    # It knows three quarters of them, as long as they are asked in small letters.
+    script = Script(answers={prompt: city for k, (prompt, city) in enumerate(capitals.items()) if k % 4})
+    few = ("--load-seconds", "0", "--crowd-rows", "60", "--no-edges")
+    with MockEndpoint(script) as mock:
+        told = call("gap", "--project", tmp_path, *few, "--endpoint", mock.url, "--json")
+    assert told.code == 0, told.err
+    assert told.body["reproductions"][0]["outcome"] == "reproduced"
+    assert told.body["production"][0]["value"] == 0.75
+    assert told.body["spoilt"][-1]["change"]["value"] < -0.5
+    assert told.body["repairs"][0]["change"]["value"] > 0.5
+    assert told.body["under_load"]["verdict"]["decision"] != "fail"
+    without = call("gap", "--project", tmp_path, *few)
+    assert (without.code, "--endpoint" in without.err) == (2, True)

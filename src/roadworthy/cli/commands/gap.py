@@ -21,6 +21,8 @@ CODES = {"pass": 0, "fail": 1, "wait": 3}
 def options(parser: argparse.ArgumentParser) -> None:
     """How much to ask of the model, and what to set it against."""
     project_option(parser)
+    parser.add_argument("--endpoint", metavar="URL", help="measure a model that runs there (OpenAI's protocol, or V2)")
+    parser.add_argument("--model", default="", help="its name there (the application's)")
     parser.add_argument("--compare", type=Path, nargs="+", metavar="MODEL", help="model files to choose between")
     parser.add_argument("--baseline", type=Path, metavar="GAP.JSON", help="an earlier report to tell what has changed")
     parser.add_argument("--rows", type=int, default=5_000, help="production rows per corruption and level (5000)")
@@ -47,7 +49,7 @@ def _measured(spec: Spec, args: argparse.Namespace) -> Outcome:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from roadworthy.cli.flows import keep_gap, measure_gap
+    from roadworthy.cli.flows import keep_gap, measure_endpoint, measure_gap
     from roadworthy.cli.living import stage
     from roadworthy.evaluate.reports.baseline import against_baseline
     from roadworthy.ui.report import gap_markdown
@@ -55,7 +57,11 @@ def _measured(spec: Spec, args: argparse.Namespace) -> Outcome:
     # Read first: a baseline that is none shall not cost minutes.
     before = _baseline(args.baseline) if args.baseline else None
     with stage(Console(stderr=True), "gap report") as step:
-        report = measure_gap(spec, _effort(args), step)
+        effort = _effort(args)
+        if args.endpoint:
+            report = measure_endpoint(spec, args.endpoint, args.model, effort, step)
+        else:
+            report = measure_gap(spec, effort, step)
     diff = against_baseline(report, before) if before else None
     page = keep_gap(spec, report, diff)
     decisions = [report.decision, *([diff.verdict.decision] if diff else [])]
