@@ -164,35 +164,64 @@ def handler_of(spec: Spec, release: Release, files: Mapping[str, Path]) -> Handl
 def measure_gap(spec: Spec, effort: Effort | None = None, say: Say = silent) -> GapReport:
     """The gap report of the project's model: the handler itself, a server of it, and starts of it."""
     from roadworthy.cli.cold import starts
-    from roadworthy.evaluate.base import corruption, edge, repair
-    from roadworthy.evaluate.gap import Effort, gap
-    from roadworthy.evaluate.standard import standard_corruptions
+    from roadworthy.evaluate.gap import Effort
 
     effort = effort or Effort()
     # A cache would answer the second time out of its memory: it is measured apart, against the model without it.
     own, spec = spec, without_cache(spec)
-    handler, lab, production = handler_in(spec), read(spec, "lab"), read(spec, "production")
-    chosen = [corruption.make(plan, spec.root) for plan in spec.corruptions]
     loaded = effort.load_seconds > 0 or effort.crowd_rows > 0
     with served_aside(spec) if loaded else nullcontext(Aside()) as aside:
-        return gap(
-            handler,
-            spec.application,
-            lab,
-            production,
-            claims=claims_of(spec),
-            corruptions=chosen or standard_corruptions(spec.application.inputs),
-            repairs={name: repair.make(name) for name in repair},
-            edges={name.replace("_", " "): edge.make(name) for name in edge},
+        return _gap_of(
+            spec,
+            handler_in(spec),
+            effort,
+            say,
             cost=spec.cost,
-            effort=effort,
             served=aside.handler,
             served_pid=aside.pid,
             cached=handler_in(own) if own is not spec and effort.crowd_rows else None,
             cold=partial(starts, spec, effort.starts) if effort.starts else None,
-            now=time.time(),
-            tell=say,
         )
+
+
+def measure_endpoint(
+    spec: Spec, url: str, name: str = "", effort: Effort | None = None, say: Say = silent
+) -> GapReport:
+    """The gap report of a model that runs elsewhere: one that writes behind OpenAI's protocol, any other behind V2.
+
+    Cold start, memory and cost of the machine are its own; they are left out.
+    """
+    from roadworthy.app.endpoints.openai import OpenAi
+    from roadworthy.app.endpoints.v2 import V2
+
+    asked = spec.application
+    if asked.task == "generation":
+        settings = {"temperature": 0}
+        return _gap_of(spec, OpenAi(url, name, stream=False, output=asked.output, settings=settings), effort, say)
+    return _gap_of(spec, V2(url, name or asked.name), effort, say)
+
+
+def _gap_of(spec: Spec, handler: Handler, effort: Effort | None, say: Say, **more: Any) -> GapReport:
+    """The project's tables, claims and corruptions, and every repair and edge that there is, on a handler."""
+    from roadworthy.evaluate.base import corruption, edge, repair
+    from roadworthy.evaluate.gap import gap
+    from roadworthy.evaluate.standard import standard_corruptions
+
+    chosen = [corruption.make(plan, spec.root) for plan in spec.corruptions]
+    return gap(
+        handler,
+        spec.application,
+        read(spec, "lab"),
+        read(spec, "production"),
+        claims=claims_of(spec),
+        corruptions=chosen or standard_corruptions(spec.application.inputs),
+        repairs={name: repair.make(name) for name in repair},
+        edges={name.replace("_", " "): edge.make(name) for name in edge},
+        effort=effort,
+        now=time.time(),
+        tell=say,
+        **more,
+    )
 
 
 def handler_in(spec: Spec) -> Handler:
@@ -206,42 +235,6 @@ def without_cache(spec: Spec) -> Spec:
     if len(kept) == len(spec.model.wrappers):
         return spec
     return msgspec.structs.replace(spec, model=msgspec.structs.replace(spec.model, wrappers=kept))
-
-
-def measure_endpoint(
-    spec: Spec, url: str, name: str = "", effort: Effort | None = None, say: Say = silent
-) -> GapReport:
-    """The gap report of a model that runs elsewhere: one that writes behind OpenAI's protocol, any other behind V2.
-
-    Cold start, memory and cost of the machine are its own; they are left out.
-    """
-    from roadworthy.app.endpoints.openai import OpenAi
-    from roadworthy.app.endpoints.v2 import V2
-    from roadworthy.evaluate.base import corruption, edge, repair
-    from roadworthy.evaluate.gap import gap
-    from roadworthy.evaluate.standard import standard_corruptions
-
-    asked = spec.application
-    writes = asked.task == "generation"
-    model: Handler = (
-        OpenAi(url, name, stream=False, output=asked.output, settings={"temperature": 0})
-        if writes
-        else V2(url, name or asked.name)
-    )
-    chosen = [corruption.make(plan, spec.root) for plan in spec.corruptions]
-    return gap(
-        model,
-        asked,
-        read(spec, "lab"),
-        read(spec, "production"),
-        claims=claims_of(spec),
-        corruptions=chosen or standard_corruptions(asked.inputs),
-        repairs={name: repair.make(name) for name in repair},
-        edges={name.replace("_", " "): edge.make(name) for name in edge},
-        effort=effort,
-        now=time.time(),
-        tell=say,
-    )
 
 
 def keep_gap(spec: Spec, report: GapReport, diff: BaselineDiff | None = None) -> Path:
