@@ -117,18 +117,19 @@ def test_a_reset_is_a_reset():
 
 
 def test_a_crowd_above_the_limit_gets_wrong_answers_and_one_below_it_right_ones():
-    script = Script(service=Law(seconds=0.02), degrade_above=4)
+    async def alone(mock, handler):
+        return [(await handler(row(i))).outputs["probability"].data[0] for i in range(8)]
 
-    async def work(mock, handler):
-        right = [(await handler(row(i))).outputs["probability"].data[0] for i in range(8)]
-        few = [one.outputs["probability"].data[0] for one in await crowd(handler, 4)]
-        many = [one.outputs["probability"].data[0] for one in await crowd(handler, 8)]
-        return right, few, many
+    async def together(mock, handler):
+        return [[one.outputs["probability"].data[0] for one in await crowd(handler, n)] for n in (4, 8)]
 
-    right, few, many = talk(script, work)
+    right = talk(Script(), alone)
+    # So slow that all eight are there before the first is answered, also on a busy machine.
+    few, many = talk(Script(service=Law(seconds=0.6), degrade_above=4), together)
     assert few == right[:4]
-    assert many[:4] == right[:4]
-    assert many[4:] == [pytest.approx(1 - value) for value in right[4:]]
+    wrong = [k for k in range(8) if many[k] != right[k]]
+    assert len(wrong) == 4
+    assert [many[k] for k in wrong] == [pytest.approx(1 - right[k]) for k in wrong]
 
 
 def test_shuffling_changes_the_order_of_completion_and_no_answer():
