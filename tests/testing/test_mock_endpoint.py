@@ -173,7 +173,7 @@ def test_answers_are_looked_up_by_prompt_and_a_degraded_one_has_its_words_revers
             prompt = Tensor("prompt", "BYTES", (4,), ["2+2?"] * 4)
             return (await handler(Request("r", {"prompt": prompt}, 0.0))).outputs["text"].data
 
-    script = Script(service=Law(seconds=0.02), answers={"2+2?": "it is 4"}, degrade_above=3)
+    script = Script(service=Law(seconds=0.5), answers={"2+2?": "it is 4"}, degrade_above=3)
     assert sorted(talk(script, work)) == ["4 is it", *["it is 4"] * 3]
 
 
