@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import random
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.evaluate.base import Arrivals
 from roadworthy.evaluate.load_test.traces import cv, peak
+from roadworthy.testing.leaves import check_no_global_chance, example_of
 
 RATE, SECONDS, DRAWS = 20.0, 100.0, 20
 # How far the mean of DRAWS runs may be from what was asked for: bursts of a deviation of 3 times the gap come to 2 %.
@@ -22,25 +22,13 @@ def check_arrivals(leaf: type) -> None:
     `@classmethod def example(cls) -> Arrivals` is for a leaf whose settings have no defaults; what it makes is asked
     for 20 a second in 100 s. Raises AssertionError with the law that is broken.
     """
-    made = example_of(leaf)
+    made: Arrivals = example_of(leaf, leaf, "arrivals")
     check_in_order(made)
     check_same_seed(made)
-    check_no_global_chance(made)
+    check_no_global_chance(made, lambda: _draw(made))
     check_nothing(made)
     check_rate(made)
     check_shape(made)
-
-
-def example_of(leaf: type) -> Arrivals:
-    """What the class makes of itself for the laws. Raises AssertionError where it cannot."""
-    example = getattr(leaf, "example", leaf)
-    try:
-        made: Arrivals = example()
-    except TypeError as wrong:
-        raise AssertionError(
-            f"{leaf.__name__} cannot be made by its defaults: give it an `example`: {wrong}"
-        ) from wrong
-    return made
 
 
 def check_in_order(made: Arrivals) -> None:
@@ -57,23 +45,6 @@ def check_same_seed(made: Arrivals) -> None:
     """The same seed gives the same times."""
     first, again = _draw(made, seed=3), _draw(made, seed=3)
     assert np.array_equal(first, again), f"{made!r} gives two schedules for one seed"
-
-
-def check_no_global_chance(made: Arrivals) -> None:
-    """Nothing is drawn from the generators that the whole process shares."""
-    states = random.getstate(), np.random.get_state()
-    try:
-        # A state of our own: a leaf that seeds the shared generator would else leave the state that it found.
-        random.seed("law")
-        np.random.seed(8191)
-        before = random.getstate(), repr(np.random.get_state())
-        _draw(made)
-        assert random.getstate() == before[0], f"{made!r} draws from `random`; take chance from the `rng` it is given"
-        drawn = repr(np.random.get_state()) != before[1]
-        assert not drawn, f"{made!r} draws from `numpy.random`; take chance from the `rng` it is given"
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
 
 
 def check_nothing(made: Arrivals) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import random
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import numpy as np
 
 from roadworthy.core.sample import Sample
 from roadworthy.evaluate.base import Case, Edge
 from roadworthy.testing.corruptions import mixed_sample
+from roadworthy.testing.leaves import check_no_global_chance, differing, example_of
 
 RIGHT = get_args(get_type_hints(Case)["right"])
 
@@ -21,28 +21,13 @@ def check_edge(leaf: type) -> None:
     `@classmethod def example(cls) -> tuple[Edge, Sample]` is for a leaf whose settings have no defaults, or that makes
     no cases of `mixed_sample`. Raises AssertionError with the law that is broken.
     """
-    made, sample = example_of(leaf)
+    made, sample = example_of(leaf, lambda: (leaf(), mixed_sample()), "an edge and a sample for it to make cases of")
     check_pure(made, sample)  # first: who writes the same twice is only seen the first time
     check_cases(made, sample)
     check_rows(made, sample)
     check_same_seed(made, sample)
-    check_no_global_chance(made, sample)
+    check_no_global_chance(made, lambda: cases(made, sample))
     check_foreign_sample(made)
-
-
-def example_of(leaf: type) -> tuple[Edge, Sample]:
-    """An edge of the class and a sample that it makes cases of."""
-    given = getattr(leaf, "example", None)
-    if given is not None:
-        made, sample = given()
-        return made, sample
-    try:
-        return leaf(), mixed_sample()
-    except TypeError as wrong:
-        raise AssertionError(
-            f"{leaf.__name__} cannot be made by its defaults ({wrong}): add `@classmethod def example(cls)` "
-            f"that returns an edge and a sample for it to make cases of"
-        ) from wrong
 
 
 def cases(made: Edge, sample: Sample, seed: int = 0) -> list[Case]:
@@ -81,7 +66,7 @@ def check_pure(made: Edge, sample: Sample) -> None:
     """The sample that is given is not written into: its rows are the ordinary ones that harm is measured on."""
     before = copy.deepcopy(sample)
     cases(made, sample)
-    changed = [name for name in before.columns if not _equal(before.columns[name], sample.columns[name])]
+    changed = differing(before.columns, sample.columns)
     assert not changed, f"{made!r} writes into the sample that it was given, in {', '.join(changed)}"
 
 
@@ -90,24 +75,9 @@ def check_same_seed(made: Edge, sample: Sample) -> None:
     first, again = cases(made, sample, 5), cases(made, sample, 5)
     assert [c.name for c in first] == [c.name for c in again], f"{made!r} makes other cases for the same seed"
     for one, other in zip(first, again, strict=True):
-        same = all(_equal(values, other.rows.columns.get(name)) for name, values in one.rows.columns.items())
-        assert same, f"{made!r} makes two versions of {one.name!r} for one seed"
-
-
-def check_no_global_chance(made: Edge, sample: Sample) -> None:
-    """Nothing is drawn from the generators that the whole process shares."""
-    states = random.getstate(), np.random.get_state()
-    try:
-        random.seed("law")
-        np.random.seed(8191)
-        before = random.getstate(), repr(np.random.get_state())
-        cases(made, sample)
-        assert random.getstate() == before[0], f"{made!r} draws from `random`; take chance from the `rng` it is given"
-        drawn = repr(np.random.get_state()) != before[1]
-        assert not drawn, f"{made!r} draws from `numpy.random`; take chance from the `rng` it is given"
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
+        assert not differing(one.rows.columns, other.rows.columns), (
+            f"{made!r} makes two versions of {one.name!r} for one seed"
+        )
 
 
 def check_foreign_sample(made: Edge) -> None:
@@ -120,10 +90,3 @@ def check_foreign_sample(made: Edge) -> None:
             told = f"a sample of {sample.n} rows with columns {list(sample.columns)}"
             raise AssertionError(f"{made!r} fails on {told}: {wrong!r}") from wrong
         assert len(found) <= most, f"{made!r} makes {len(found)} cases of a sample without rows"
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if one is None or other is None or one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    same: Any = (one == other) | ((one != one) & (other != other))
-    return bool(np.all(same))

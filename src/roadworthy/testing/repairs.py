@@ -17,6 +17,7 @@ from roadworthy.evaluate.answers import tensor
 from roadworthy.evaluate.base import Repair
 from roadworthy.serve.base import wrapper
 from roadworthy.testing.corruptions import mixed_sample
+from roadworthy.testing.leaves import around, differing, equal, example_of
 
 
 def check_repair(leaf: type) -> None:
@@ -25,7 +26,8 @@ def check_repair(leaf: type) -> None:
     `@classmethod def example(cls) -> tuple[Repair, Sample, Sample]` gives a repair, a sample to mend and the lab, for
     a leaf without defaults or with damage of its own. Raises AssertionError with the law that is broken.
     """
-    made, sample, lab = example_of(leaf)
+    returns = "a repair, a sample for it to mend and a lab sample"
+    made, sample, lab = example_of(leaf, lambda: (leaf(), damaged_sample(), plain_sample()), returns)
     check_pure(made, sample, lab)
     check_only_inputs(made, sample, lab)
     check_mends(made, sample, lab)
@@ -34,21 +36,6 @@ def check_repair(leaf: type) -> None:
     check_row_by_row(made, sample, lab)
     check_foreign_sample(made, lab)
     check_plan(made, sample, lab)
-
-
-def example_of(leaf: type) -> tuple[Repair, Sample, Sample]:
-    """A repair of the class, a sample that it mends, and the lab that says what is normal."""
-    given = getattr(leaf, "example", None)
-    if given is not None:
-        made, sample, lab = given()
-        return made, sample, lab
-    try:
-        return leaf(), damaged_sample(), plain_sample()
-    except TypeError as wrong:
-        raise AssertionError(
-            f"{leaf.__name__} cannot be made by its defaults ({wrong}): add `@classmethod def example(cls)` "
-            f"that returns a repair, a sample for it to mend and a lab sample"
-        ) from wrong
 
 
 def plain_sample(n: int = 120) -> Sample:
@@ -98,7 +85,7 @@ def check_pure(made: Repair, sample: Sample, lab: Sample) -> None:
     before = copy.deepcopy((sample, lab))
     made(sample, lab)
     for was, now in zip(before, (sample, lab), strict=True):
-        changed = _differing(was.columns, now.columns)
+        changed = differing(was.columns, now.columns, same_type=False)
         assert not changed, f"{made!r} writes into the sample that it was given, in {', '.join(changed)}"
 
 
@@ -107,27 +94,27 @@ def check_only_inputs(made: Repair, sample: Sample, lab: Sample) -> None:
     mended = made(sample, lab)
     assert list(mended.columns) == list(sample.columns), f"{made!r} adds, drops or reorders columns"
     assert mended.n == sample.n, f"{made!r} makes {mended.n} rows of {sample.n}"
-    changed = _differing(_around(sample), _around(mended))
+    changed = differing(around(sample), around(mended), same_type=False)
     assert not changed, f"{made!r} changes {', '.join(changed)}; a repair mends the inputs only"
 
 
 def check_mends(made: Repair, sample: Sample, lab: Sample) -> None:
     """Something is mended in the sample that it can mend."""
-    assert _differing(sample.columns, made(sample, lab).columns), (
+    assert differing(sample.columns, made(sample, lab).columns, same_type=False), (
         f"{made!r} mends nothing in its example: add `example()` with damage of its kind"
     )
 
 
 def check_calm(made: Repair, lab: Sample) -> None:
     """In the lab itself, where all is normal, there is nothing to mend."""
-    changed = _differing(lab.columns, made(lab, lab).columns)
+    changed = differing(lab.columns, made(lab, lab).columns, same_type=False)
     assert not changed, f"{made!r} changes {', '.join(changed)} of the lab itself, which is what normal means"
 
 
 def check_once_is_enough(made: Repair, sample: Sample, lab: Sample) -> None:
     """What was mended is not mended again."""
     once = made(sample, lab)
-    changed = _differing(once.columns, made(once, lab).columns)
+    changed = differing(once.columns, made(once, lab).columns, same_type=False)
     assert not changed, f"{made!r} changes {', '.join(changed)} again when it is run a second time"
 
 
@@ -135,7 +122,7 @@ def check_row_by_row(made: Repair, sample: Sample, lab: Sample) -> None:
     """Some of the rows, in any order, become what they become among all others: so it can stand before a model."""
     rows = np.random.default_rng(0).permutation(sample.n)[: sample.n // 3]
     together, alone = made(sample, lab).take(rows), made(sample.take(rows), lab)
-    changed = _differing(together.columns, alone.columns)
+    changed = differing(together.columns, alone.columns, same_type=False)
     assert not changed, f"{made!r} mends {', '.join(changed)} by what stands in the other rows of the sample"
 
 
@@ -150,7 +137,7 @@ def check_foreign_sample(made: Repair, lab: Sample) -> None:
             raise AssertionError(
                 f"{made!r} fails on a sample with columns {list(sample.columns)}: {wrong!r}"
             ) from wrong
-        changed = _differing(sample.columns, mended.columns)
+        changed = differing(sample.columns, mended.columns, same_type=False)
         assert not changed, f"{made!r} changes {', '.join(changed)} of a sample with columns {list(sample.columns)}"
 
 
@@ -183,23 +170,6 @@ def check_plan(made: Repair, sample: Sample, lab: Sample) -> None:
     mended = made(sample, lab)
     for name, column in mended.columns.items():
         wanted = tensor(name, fields[name], column).data
-        assert _equal(np.array(seen[0].inputs[name].data), np.array(wanted)), (
+        assert equal(np.array(seen[0].inputs[name].data), np.array(wanted), same_type=False), (
             f"{made!r} mends {name!r} in another way than its plan {plan!r} does in front of the model"
         )
-
-
-def _around(sample: Sample) -> dict[str, NDArray[Any] | None]:
-    tags: Mapping[str, NDArray[Any]] = {f"tag {name}": values for name, values in sample.tags.items()}
-    return {"labels": sample.labels, "at": sample.at, "known_at": sample.known_at, "ids": sample.ids, **tags}
-
-
-def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    return [name for name in one if name not in other or not _equal(one[name], other[name])]
-
-
-def _equal(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    if one.shape != other.shape:
-        return False
-    return bool(np.all((one == other) | ((one != one) & (other != other))))
