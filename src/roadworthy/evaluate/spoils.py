@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +42,25 @@ class Chain:
         return plans if all(plans) else None
 
 
+class Tried(NamedTuple):
+    """A corruption at one severity: what it did, the spoilt rows, and the answers to them."""
+
+    spoilt: Spoilt
+    rows: Sample
+    answers: Answers
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The spoilt rows without an answer."""
+        return failures(f"{self.spoilt.name} at {self.spoilt.severity:g}", self.answers)
+
+
 @dataclass(frozen=True)
 class Spoils:
     """The rows of a sample that are asked about, `before` being the answers to them as they came.
 
-    A corruption sees the `whole` sample, as a stale value comes from rows that are not asked about.
+    A corruption sees the `whole` sample, as a stale value comes from rows that are not asked about. `harms` keeps what
+    each repair does to clean rows, which does not depend on the corruption.
     """
 
     subject: Subject
@@ -55,6 +69,7 @@ class Spoils:
     drawn: NDArray[np.int64]
     before: NDArray[Any]
     metric: Metric
+    harms: dict[str, Measurement] = field(default_factory=dict)
 
     @classmethod
     def of(cls, subject: Subject, lab: Sample, sample: Sample, clean: Answers, headline: str) -> Spoils:
@@ -68,18 +83,13 @@ class Spoils:
         """The rows as they came."""
         return self.whole.take(self.drawn)
 
-    def spoil(self, corruption: Corruption, severity: float) -> Sample:
-        """The rows spoilt, the same ones each time."""
-        return corruption(self.whole, severity, self.subject.effort.rng()).take(self.drawn)
-
-    async def tried(self, corruption: Corruption, severity: float) -> tuple[Spoilt, list[Failure]]:
+    async def tried(self, corruption: Corruption, severity: float) -> Tried:
         """What the corruption does to the answers."""
         name = called(corruption)
         self.subject.tell(f"{name} at {severity:g}")
-        bad = self.spoil(corruption, severity)
+        bad = corruption(self.whole, severity, self.subject.effort.rng()).take(self.drawn)
         found = await self.subject.ask(bad, "spoilt")
-        spoilt = self.spoilt(name, write_plan(corruption), severity, bad, found)
-        return spoilt, failures(f"{name} at {severity:g}", found)
+        return Tried(self.spoilt(name, write_plan(corruption), severity, bad, found), bad, found)
 
     def spoilt(self, name: str, plan: Any, severity: float, bad: Sample, found: Answers) -> Spoilt:
         """The rows spoilt against the same rows as they came."""
@@ -95,23 +105,21 @@ class Spoils:
             flips(*pair, task=task, metric=metric),
         )
 
-    async def mended(self, spoilt: Spoilt, bad: Sample, repairs: Mapping[str, Repair]) -> list[Repaired]:
+    async def mended(self, tried: Tried, repairs: Mapping[str, Repair]) -> list[Repaired]:
         """Every repair that gives something back, the one that gives most first, and all of these one after another."""
-        worse = (await self.subject.ask(bad, "spoilt")).values
-        found = [await self._repaired(name, repair, spoilt, bad, worse) for name, repair in repairs.items()]
+        found = [await self._repaired(name, repair, tried) for name, repair in repairs.items()]
         way = better(self.metric) or 1
         helping = sorted(
             (one for one in found if one and helps(one, self.metric)), key=lambda one: -way * one.change.value
         )
         if len(helping) > 1:
             chain = Chain(tuple(repairs[one.name] for one in helping))
-            whole = await self._repaired(", then ".join(one.name for one in helping), chain, spoilt, bad, worse)
+            whole = await self._repaired(", then ".join(one.name for one in helping), chain, tried)
             helping += [whole] if whole and way * whole.change.value > way * helping[0].change.value else []
         return helping
 
-    async def _repaired(
-        self, name: str, repair: Repair, spoilt: Spoilt, bad: Sample, worse: NDArray[Any]
-    ) -> Repaired | None:
+    async def _repaired(self, name: str, repair: Repair, tried: Tried) -> Repaired | None:
+        spoilt, bad, worse = tried.spoilt, tried.rows, tried.answers.values
         good = repair(bad, self.lab)
         touched = changed_rows(bad, good)
         if not touched:
@@ -129,16 +137,18 @@ class Spoils:
             self.headline(worse),
             self.headline(after.values),
             change(self.metric, *pair, effort.rng()),
-            await self._harm(repair),
+            await self._harm(name, repair),
             flips(*pair, task=task, metric=self.metric),
         )
 
-    async def _harm(self, repair: Repair) -> Measurement:
+    async def _harm(self, name: str, repair: Repair) -> Measurement:
         """What the repair changes where nothing was spoilt."""
-        again = repair(self.rows, self.lab)
-        same = not changed_rows(self.rows, again)
-        after = self.before if same else (await self.subject.ask(again, "harm")).values
-        return change(self.metric, *self.pair(self.before, after), self.subject.effort.rng())
+        if name not in self.harms:
+            again = repair(self.rows, self.lab)
+            same = not changed_rows(self.rows, again)
+            after = self.before if same else (await self.subject.ask(again, "harm")).values
+            self.harms[name] = change(self.metric, *self.pair(self.before, after), self.subject.effort.rng())
+        return self.harms[name]
 
     def headline(self, values: NDArray[Any]) -> Measurement:
         """The headline metric of answers to these rows."""
@@ -157,15 +167,12 @@ async def spoil(
     """Every corruption at every severity; repairs are tried where a corruption hurts, at its worst level."""
     found, mended, failed = list[Spoilt](), list[Repaired](), list[Failure]()
     for corruption in corruptions:
-        levels = []
-        for severity in spoils.subject.effort.severities:
-            spoilt, fails = await spoils.tried(corruption, severity)
-            levels.append(spoilt)
-            failed += fails
-        found += levels
-        worst = hurt(levels, spoils.metric)
-        if worst is not None and repairs:
-            mended += await spoils.mended(worst, spoils.spoil(corruption, worst.severity), repairs)
+        levels = [await spoils.tried(corruption, severity) for severity in spoils.subject.effort.severities]
+        found += [level.spoilt for level in levels]
+        failed += [failure for level in levels for failure in level.failures]
+        worst = hurt([level.spoilt for level in levels], spoils.metric)
+        if worst is not None:
+            mended += await spoils.mended(next(level for level in levels if level.spoilt is worst), repairs)
     return tuple(found), tuple(mended), failed
 
 

@@ -24,6 +24,7 @@ from roadworthy.evaluate.reproduction.label_texts import SPELLINGS, ignorable, n
 from roadworthy.evaluate.reproduction.metric_variants import Scored, thresholds, variants
 from roadworthy.evaluate.reproduction.reproduce import Cause, CauseKind, Reproduction, agrees
 from roadworthy.evaluate.scoring import known
+from roadworthy.evaluate.spoils import changed_rows
 
 Ask = Callable[[Sample], "NDArray[Any] | Awaitable[NDArray[Any]]"]
 Change = Callable[[Sample], Sample]
@@ -200,21 +201,11 @@ def _elsewhere(claim: Claim, others: Sequence[Measurement]) -> Iterator[Trial]:
 async def _repaired(asked: Asked, ask: Ask, repairs: Mapping[str, Change]) -> Any:
     for name, repair in repairs.items():
         mended = repair(asked.sample)
-        touched = _differing(asked.sample, mended)
+        touched = changed_rows(asked.sample, mended)
         if touched:
             answered = ask(mended)
             answers = await answered if inspect.isawaitable(answered) else answered
             yield Trial("preprocessing", f"{name} ({touched:,} rows)", _measured(asked, asked.labels, answers), touched)
-
-
-def _differing(before: Sample, after: Sample) -> int:
-    touched = np.zeros(before.n, dtype=bool)
-    for name, column in after.columns.items():
-        old = before.columns[name]
-        if old is not column:
-            differ = (column != old) & ~((column != column) & (old != old))
-            touched |= differ.reshape(before.n, -1).any(axis=1)
-    return int(touched.sum())
 
 
 def _again(asked: Asked, labels: Floats) -> tuple[Measurement, int]:
