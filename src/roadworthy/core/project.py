@@ -45,6 +45,9 @@ KINDS: Mapping[str, str] = {
     "wrappers": "wrapper",
     "gates": "gate",
     "detectors": "detector",
+    "rules": "rule",
+    "sinks": "sink",
+    "ship": "shipment",
     "corruptions": "corruption",
 }
 

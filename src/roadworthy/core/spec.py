@@ -152,13 +152,67 @@ class Rollout(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     look_hours: float = 6.0
 
 
+class Slo(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A service level objective: `at_least` of the requests are answered, within `within_ms` where that is given.
+
+    The budget for the others holds for any `days`. `where` narrows it to rows with a tag, as `tenant=acme`.
+    """
+
+    name: str
+    at_least: float = 0.999
+    within_ms: float = 0.0
+    days: float = 30.0
+    where: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.at_least < 1:
+            raise ValueError(f"`at_least` of an SLO is a share between 0 and 1 such as 0.999, got {self.at_least!r}")
+
+
 class Monitor(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Which detectors (plans) watch the records, how often, and over how many days."""
+    """What watches the records: `detectors` (plans) over windows of days, `rules` and `slos` minute by minute.
+
+    `sinks` are plans of who is told, `runbook` begins the address of what to do about an alert (its name follows).
+    `false_alarms_a_month` is the budget that the detectors share. `audit_share` of the predictions are drawn for a
+    person to label, `explain_share` are explained in the background, within `explain_cpu_share` of one core. `traces`
+    is the address of an OTLP collector, which gets `trace_share` of the requests.
+    """
 
     detectors: tuple[Any, ...] = ("psi", "calibration")
     every_days: float = 7.0
     window_days: float = 7.0
     webhook: str = ""
+    rules: tuple[Any, ...] = ()
+    slos: tuple[Slo, ...] = ()
+    sinks: tuple[Any, ...] = ()
+    runbook: str = ""
+    false_alarms_a_month: float = 1.0
+    audit_share: float = 0.0
+    explain_share: float = 0.01
+    explain_cpu_share: float = 0.02
+    traces: str = ""
+    trace_share: float = 0.01
+
+
+class Log(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How records are kept. They are sealed into Parquet once there are `seal_rows`, or the oldest has `seal_minutes`.
+
+    Rows younger than `hot_minutes` stay where a request that is asked twice finds them. `keep_days` is the retention
+    (0: for ever). `when_full` says what happens when the disk is: requests are refused, records dropped and counted,
+    or written to `spill` until there is room. `ship` is the plan of where else the records go.
+    """
+
+    seal_rows: int = 500_000
+    seal_minutes: float = 1440.0
+    hot_minutes: float = 60.0
+    keep_days: float = 0.0
+    when_full: Literal["refuse", "drop", "spill"] = "refuse"
+    spill: str = ""
+    ship: Any = ""
+
+    def __post_init__(self) -> None:
+        if self.when_full == "spill" and not self.spill:
+            raise ValueError("`when_full: spill` needs `spill`, a directory on another disk")
 
 
 class Retrain(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -230,6 +284,7 @@ class Spec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     retrain: Retrain = field(default_factory=Retrain)
     serving: Serving = field(default_factory=Serving)
     cost: Cost = field(default_factory=Cost)
+    log: Log = field(default_factory=Log)
     corruptions: tuple[Any, ...] = ()
     prepare: str = ""
     scenarios: tuple[Scenario, ...] = ()

@@ -19,6 +19,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     String,
@@ -38,7 +39,7 @@ from sqlalchemy.exc import DBAPIError
 from roadworthy.core.errors import MissingExtra
 from roadworthy.store.files import BUSY_SECONDS, StoreError, sentence
 
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "roadworthy_version"
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -99,6 +100,94 @@ events = Table(
     Column("data", Text, nullable=False),
     Index("ix_events", "kind", "subject", "at"),
     sqlite_autoincrement=True,
+)
+
+# What a release was made on: the profile of those rows, and a sample of them.
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("release", String(64), primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("profile", LargeBinary, nullable=False),
+    Column("sample", LargeBinary, nullable=False),
+)
+
+# What was counted in a minute of records, by release, arm and one tag ("" and "": all of them).
+rollups = Table(
+    "rollups",
+    metadata,
+    Column("minute", BigInteger, nullable=False, autoincrement=False),
+    Column("release", String(64), nullable=False),
+    Column("arm", String(16), nullable=False),
+    Column("tag", String(128), nullable=False),
+    Column("value", String(256), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("minute", "release", "arm", "tag", "value", name="pk_rollups"),
+)
+
+# How far each reader of the record log has come.
+bookmarks = Table(
+    "bookmarks",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    _seq(),
+    Column("matcher", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("by", Text, nullable=False, quote=True),
+    Column("why", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Predictions drawn by chance for a person to label; `chance` is the probability with which each was drawn.
+audits = Table(
+    "audits",
+    metadata,
+    Column("id", String(512), primary_key=True),
+    Column("release", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("chance", Double, nullable=False),
+    Index("ix_audits", "at"),
+)
+
+explanations = Table(
+    "explanations",
+    metadata,
+    Column("id", String(512), nullable=False),
+    Column("release", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("id", "release", name="pk_explanations"),
+    Index("ix_explanations", "at"),
+)
+
+# Stretches of records that no retention may remove until the hold is lifted.
+holds = Table(
+    "holds",
+    metadata,
+    _seq(),
+    Column("since", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("by", Text, nullable=False, quote=True),
+    Column("why", Text, nullable=False),
+    Column("lifted_at", Double),
+    sqlite_autoincrement=True,
+)
+
+# What the machine was like, every few seconds: processor, memory, queues.
+host_samples = Table(
+    "host_samples",
+    metadata,
+    Column("at", Double, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
 )
 
 version = Table(

@@ -1,0 +1,1 @@
+"""One estimate of accuracy without labels a file."""

@@ -1,0 +1,1 @@
+"""One rule over minutes of traffic a file."""

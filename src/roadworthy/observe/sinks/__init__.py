@@ -1,0 +1,1 @@
+"""One place that alerts are told to a file."""

@@ -1,0 +1,1 @@
+"""One change detector for a stream of values a file."""

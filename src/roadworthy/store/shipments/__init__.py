@@ -1,0 +1,1 @@
+"""One place that records are shipped to a file."""
