@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from roadworthy.evaluate.reports.baseline import BaselineDiff
     from roadworthy.evaluate.reports.compare import Comparison
     from roadworthy.evaluate.reports.report import GapReport
-    from roadworthy.observe.explain import Explanation
     from roadworthy.registry.releases import Registry
     from roadworthy.rollout.controller import Controller
     from roadworthy.store.state import State
@@ -335,19 +334,6 @@ def controller_of(spec: Spec, state: State, registry: Registry) -> Controller:
     from roadworthy.rollout.controller import Controller, gates_of
 
     return Controller(state, registry, gates_of(spec.rollout, spec.root))
-
-
-def explained(spec: Spec, state: State, id: str) -> Explanation:
-    """The answer for one prediction, asked again of the release that gave it."""
-    from roadworthy.observe.explain import explain
-    from roadworthy.registry.releases import Registry
-
-    registry = Registry(state)
-
-    def handler(release: Release) -> Handler:
-        return handler_of(spec, release, registry.files(release))
-
-    return explain(state, registry, id, handler)
 
 
 def _fingerprint(release: Release) -> bytes:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from roadworthy.core.catalog import Catalog
+from roadworthy.core.insides import Columns, Explained
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.profile import Reference
 from roadworthy.core.window import Window
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
 
     from roadworthy.observe.alerts import Alert
+    from roadworthy.observe.attributions import Attribution
     from roadworthy.observe.rollups import Series
 
 
@@ -56,20 +56,14 @@ class Estimator(Protocol):
 
 
 class Explainer(Protocol):
-    """Attributes one answer to its inputs: a number for each input, which add up to answer minus baseline.
+    """Attributes the answer to one row to its inputs; None where it does not fit the model. It changes nothing.
 
-    `predict` maps columns (n rows) to n answers; `background` are the rows that stand for a missing input.
+    Columns have shape (1, width) in `row` and (n, width) in `background`, whose rows stand for what is not known.
     """
 
     def __call__(
-        self, predict: Predict, row: Mapping[str, Any], background: Window
-    ) -> tuple[float, Mapping[str, float]]: ...
-
-
-class Predict(Protocol):
-    """The model as a plain function of columns; it blocks."""
-
-    def __call__(self, columns: Mapping[str, Sequence[Any]]) -> NDArray[np.float64]: ...
+        self, model: Explained, row: Columns, background: Columns, rng: np.random.Generator
+    ) -> Attribution | None: ...
 
 
 class Sink(Protocol):
@@ -83,3 +77,4 @@ stream: Catalog[Stream] = Catalog("stream", "roadworthy.observe.streams")
 rule: Catalog[Rule] = Catalog("rule", "roadworthy.observe.rules")
 estimator: Catalog[Estimator] = Catalog("estimator", "roadworthy.observe.estimators")
 sink: Catalog[Sink] = Catalog("sink", "roadworthy.observe.sinks")
+explainer: Catalog[Explainer] = Catalog("explainer", "roadworthy.observe.explainers")

@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from roadworthy.core.artifact import Release
+from roadworthy.core.errors import RoadworthyError
 from roadworthy.core.measure import Measurement
 from roadworthy.core.record import Record
 from roadworthy.core.spec import Signature
@@ -18,6 +19,9 @@ from roadworthy.core.stats import mean, proportion
 from roadworthy.core.window import Window
 from roadworthy.core.wire import Handler, Request, Tensor
 from roadworthy.observe.alerts import DAY
+from roadworthy.observe.attributions import Attribution, table
+from roadworthy.observe.explaining import attribution_of
+from roadworthy.observe.isolation import Isolation, isolation
 from roadworthy.observe.similar import Like, Place, is_null, nearest, place
 from roadworthy.observe.watch import ANSWERING
 from roadworthy.registry.releases import Registry
@@ -41,8 +45,9 @@ class Explanation(Struct, frozen=True):
     """Everything that is kept about one prediction.
 
     `record` is the answer that the caller got (release, arm, path, confidence, label, timings), `others` the same
-    request on other arms. `likes` are the nearest earlier predictions whose outcome is known, `outcome` is the mean
-    of their labels.
+    request on other arms. `places` are those of its inputs in recent traffic, `reference` those in the `known` rows
+    that the release was made on. `likes` are the nearest earlier predictions whose outcome is known, `outcome` is the
+    mean of their labels. `attribution` says which inputs made the answer, `unexplained` why that could not be had.
     """
 
     record: Record
@@ -53,6 +58,11 @@ class Explanation(Struct, frozen=True):
     likes: tuple[Like, ...]
     outcome: Measurement
     replay: Replay | None = None
+    reference: tuple[Place, ...] = ()
+    known: int = 0
+    isolation: Isolation | None = None
+    attribution: Attribution | None = None
+    unexplained: str = ""
 
 
 def explain(
@@ -63,29 +73,62 @@ def explain(
     recent_days: float = 7.0,
     likes: int = 20,
     most: int = 20_000,
+    reference_of: Callable[[Release], Window | None] | None = None,
+    attribute: Callable[[Record, Release], Attribution] | None = None,
 ) -> Explanation:
     """Gather what is known of the prediction `id`; where `handler_of` makes its release's handler, ask it again.
 
     Recent traffic is what was answered in the `recent_days` before, or in fewer where that were more than `most` rows.
-    Raises Missing for an id that nobody knows.
+    `reference_of` gives the rows that a release was made on, and `attribute` says which inputs made an answer, where
+    that is not kept already. Raises Missing for an id that nobody knows.
     Not for use inside an event loop: await `replay` there.
     """
     answers = state.records.get(id)
     record = next((r for r in answers if r.arm in ANSWERING), answers[0])
     recent = _before(state, record, recent_days, most)
-    window = Window.of(recent)
-    release = _release(registry, record)
-    near = nearest(record, recent, window, likes)
+    answered = [row for row in recent if row.error is None]
+    window, release = Window.of(answered), _release(registry, record)
+    made_on = reference_of(release) if reference_of and release else None
+    near = nearest(record, answered, window, likes)
+    places, reference = _places(record, window), _places(record, made_on) if made_on is not None else ()
+    attribution, unexplained = _attributed(state, record, release, attribute)
     return Explanation(
         record,
         release,
         tuple(r for r in answers if r is not record),
-        tuple(place(name, value, window.inputs.get(name)) for name, value in record.inputs.items()),
+        places,
         window.n,
         tuple(near),
         _outcome([like.record.label for like in near if like.record.label is not None]),
         asyncio.run(replay(record, release.signature, handler_of(release))) if handler_of and release else None,
+        reference,
+        0 if made_on is None else made_on.n,
+        isolation(record, recent, near, reference, places),
+        attribution,
+        unexplained,
     )
+
+
+def _places(record: Record, window: Window) -> tuple[Place, ...]:
+    return tuple(place(name, value, window.inputs.get(name)) for name, value in record.inputs.items())
+
+
+def _attributed(
+    state: State,
+    record: Record,
+    release: Release | None,
+    attribute: Callable[[Record, Release], Attribution] | None,
+) -> tuple[Attribution | None, str]:
+    """What is kept of the answer's attribution, else a new one; or the reason why there is none."""
+    kept = attribution_of(state, record)
+    if kept is not None or attribute is None:
+        return kept, ""
+    if release is None or record.error is not None:
+        return None, "its release is not in the registry" if release is None else "it has no answer"
+    try:
+        return attribute(record, release), ""
+    except RoadworthyError as refused:
+        return None, str(refused)
 
 
 async def replay(record: Record, signature: Signature, handler: Handler) -> Replay:
@@ -113,11 +156,11 @@ def request_of(record: Record, signature: Signature) -> Request:
 
 
 def _before(state: State, record: Record, days: float, most: int) -> list[Record]:
-    """The answered rows of the days before a record, the stretch being halved until it holds at most so many."""
+    """The rows of the days before a record, the stretch being halved until it holds at most so many."""
     while state.records.count(record.at - days * DAY, record.at, None, ANSWERING) > most:
         days /= 2
     rows = state.records.read(record.at - days * DAY, record.at, None, ANSWERING)
-    return [row for row in rows if row.error is None and row.id != record.id]
+    return [row for row in rows if row.id != record.id]
 
 
 def _release(registry: Registry, record: Record) -> Release | None:
@@ -157,9 +200,15 @@ def explanation_text(explanation: Explanation) -> str:
         *(f"  path        {step.at}: {step.because}" for step in record.path),
         f"  time        {', '.join(f'{name} {1000 * s:.2f} ms' for name, s in record.seconds.items()) or 'not kept'}",
         *(f"  also asked  {other.arm}: {_pairs(other.outputs) or other.error}" for other in explanation.others),
-        f"  inputs, among {explanation.recent} recent predictions:",
-        *(f"    {each.input:<20} {_short(each.value):<14} {_place_told(each)}" for each in explanation.places),
+        f"  inputs, among {explanation.recent} recent predictions{_known_told(explanation)}:",
+        *_inputs_told(explanation),
         f"  similar     {_likes_told(explanation)}",
+        *(
+            [f"  others      {explanation.isolation.kind}: {explanation.isolation.because}"]
+            if explanation.isolation
+            else []
+        ),
+        *_attribution_told(explanation),
         f"  replay      {_replay_told(explanation.replay)}",
     ]
     return "\n".join(lines)
@@ -195,6 +244,25 @@ def _outcome_told(record: Record) -> str:
     if record.label is None:
         return "not known yet"
     return f"{record.label:g}" + (f", known since {_time(record.label_at)}" if record.label_at is not None else "")
+
+
+def _known_told(explanation: Explanation) -> str:
+    return f" (and {explanation.known} that the release was made on)" if explanation.reference else ""
+
+
+def _inputs_told(explanation: Explanation) -> list[str]:
+    before = {each.input: f" ({_place_told(each)})" for each in explanation.reference}
+    return [
+        f"    {each.input:<20} {_short(each.value):<14} {_place_told(each)}{before.get(each.input, '')}"
+        for each in explanation.places
+    ]
+
+
+def _attribution_told(explanation: Explanation) -> list[str]:
+    found = explanation.attribution
+    if found is None:
+        return [f"  because     not explained: {explanation.unexplained}"] if explanation.unexplained else []
+    return [f"  because     by {found.method} against {found.rows} rows:", *(f"    {line}" for line in table(found))]
 
 
 def _place_told(each: Place) -> str:

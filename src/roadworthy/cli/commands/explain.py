@@ -17,8 +17,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Outcome:
-    """The record, its place in recent traffic, its like, and an exact replay on the same release."""
-    from roadworthy.cli.flows import explained
+    """The record, its place in the reference and in recent traffic, its like, what made it, and an exact replay."""
+    from roadworthy.cli.explaining import explained
     from roadworthy.observe.explain import explanation_text
 
     spec = open_spec(args)

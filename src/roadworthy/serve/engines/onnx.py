@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.errors import BadData, Missing
+from roadworthy.core.insides import Columns, Insides
 from roadworthy.core.spec import Field, Signature
 from roadworthy.core.wire import Datatype
 from roadworthy.serve.base import engine
 from roadworthy.serve.formats.base import LIMITS, Limits
 from roadworthy.serve.formats.folder import opened
 from roadworthy.serve.formats.onnx_graph import see_onnx
+from roadworthy.serve.formats.onnx_insides import insides_of
 from roadworthy.serve.ports import ARRAYS, Port, check_ports, feed, taken
 
 # What ONNX Runtime calls a type, and what Open Inference calls it.
@@ -54,14 +56,17 @@ class Onnx:
 
     def __call__(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs of shape (n,) or (n, k). Raises BadData for a file that is not ONNX."""
-        ports, have = self._ports, tuple(columns)
-        fed = {port.name: feed(columns, taken(port, ports, have, self.inputs), port) for port in ports}
-        found = self._session.run(None, fed)
+        found = self._session.run(None, self._feed(columns))
         return _answers(dict(zip(self._names, found, strict=True)), self.output)
 
     def check(self, signature: Signature) -> None:
         """Raise BadData naming the first input that the graph wants and the signature does not promise."""
         check_ports(self._ports, signature, self.inputs, str(self.file))
+
+    def insides(self, rows: Columns) -> Insides | None:
+        """The trees or weights that the graph ends in, proven on these rows; None where it ends in something else."""
+        place = _checked(opened(Path(self.file), self, self.limits))
+        return insides_of(place.read_bytes(), self._feed, rows, next(iter(self(rows).values())))
 
     @classmethod
     def describe(cls, file: Path) -> Signature:
@@ -82,6 +87,10 @@ class Onnx:
         file = folder / "example.onnx"
         file.write_bytes(to_onnx(lab, rows[:1], options={"zipmap": False}).SerializeToString())
         return cls(file), {name: rows[:, [k]] for k, name in enumerate("abc")}
+
+    def _feed(self, columns: Columns) -> dict[str, NDArray[Any]]:
+        ports, have = self._ports, tuple(columns)
+        return {port.name: feed(columns, taken(port, ports, have, self.inputs), port) for port in ports}
 
     @cached_property
     def _session(self) -> Any:

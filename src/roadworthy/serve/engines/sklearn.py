@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.errors import BadData, MissingExtra, nearest
+from roadworthy.core.insides import Columns, Insides
 from roadworthy.core.spec import Field, Signature
 from roadworthy.serve.base import engine
 from roadworthy.serve.formats.base import LIMITS, Limits
+from roadworthy.serve.formats.sklearn_insides import insides_of
 from roadworthy.serve.safe_import import load
 
 
@@ -57,6 +59,10 @@ class Sklearn:
         wanted = getattr(self._estimator, "n_features_in_", width)
         if wanted != width:
             raise BadData(f"{str(self.file)!r} wants {wanted} values a row and the project promises {width}")
+
+    def insides(self, rows: Columns) -> Insides | None:
+        """The weights or trees of the last step, proven on these rows; None where it is of another kind."""
+        return insides_of(self._estimator, self._rows, rows, next(iter(self(rows).values())))
 
     @classmethod
     def describe(cls, file: Path) -> Signature | None:

@@ -1,0 +1,1 @@
+"""One way to attribute an answer to its inputs a file."""
