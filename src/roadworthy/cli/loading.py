@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from msgspec import Struct
@@ -19,12 +19,12 @@ from roadworthy.app.endpoints.openai import OpenAi
 from roadworthy.cli.load_requests import of_trace, requests_for
 from roadworthy.core.errors import BadRequest, RoadworthyError, SpecError, nearest
 from roadworthy.core.measure import Decision, Measurement, Requirement, Verdict, judge, worst
-from roadworthy.core.wire import Request, Response
+from roadworthy.core.wire import Request
 from roadworthy.evaluate.arrivals.poisson import Poisson
 from roadworthy.evaluate.arrivals.replay import Replay
 from roadworthy.evaluate.base import Arrivals
 from roadworthy.evaluate.load_test import scenarios
-from roadworthy.evaluate.load_test.generator import Sending, ask_in_turn
+from roadworthy.evaluate.load_test.generator import Sending, ask_in_turn, ask_whole
 from roadworthy.evaluate.load_test.load import LoadRun, run, unmeasured
 from roadworthy.evaluate.load_test.search import Pace, Probe, Search, largest_rate
 from roadworthy.evaluate.load_test.streaming import Stream, Tape, measure
@@ -127,7 +127,7 @@ async def _first(handler: Endpoint, requests: Sequence[Request]) -> None:
     prefix = _sending().prefix
     for number in range(FIRST_TRIES):
         try:
-            await _ask_whole(handler, replace(requests[number % len(requests)], id=f"{prefix}-first-{number}"))
+            await ask_whole(handler, replace(requests[number % len(requests)], id=f"{prefix}-first-{number}"))
         except RoadworthyError:
             if number == FIRST_TRIES - 1:
                 raise
@@ -135,21 +135,9 @@ async def _first(handler: Endpoint, requests: Sequence[Request]) -> None:
             return
 
 
-async def _ask_whole(handler: Endpoint, request: Request) -> None:
-    response = await handler(request)
-    if not isinstance(response.outputs, Mapping):
-        async for _ in response.outputs:
-            pass
-
-
 def _sending(patience_seconds: float = 60.0) -> Sending:
     """Ids that no earlier test used: a server that answers an id once would give old answers to a new test."""
     return Sending(patience_seconds, prefix=f"load-{secrets.token_hex(4)}")
-
-
-class _Ran(NamedTuple):
-    run: LoadRun
-    timeline: Timeline
 
 
 class _Test:
@@ -159,21 +147,20 @@ class _Test:
         self.plan, self.handler, self.requests, self.tell = plan, handler, requests, tell
         self.rng = np.random.default_rng(plan.seed)
         self.tape = Tape()
-        self.answered = 0
 
     async def run(self) -> Loaded:
         """Send by the schedule or the scenario, and judge what came of it."""
-        ran = _Ran(*await self._ran())
+        ran, timeline = await self._ran()
         streams: tuple[Measurement, ...] = ()
         if self.tape.heard:
-            streams = measure(self.tape.streams(ran.timeline, self.requests), ran.run.seconds)
-        measured = {found.name: found for found in (*ran.run.measured, *streams)}
+            streams = measure(self.tape.streams(timeline, self.requests), ran.seconds)
+        measured = {found.name: found for found in (*ran.measured, *streams)}
         verdicts = tuple(_judged(measured, slo) for slo in self.plan.slos)
         decision: Decision = worst(verdicts) if verdicts else "pass"
-        because = "; ".join(v.because for v in verdicts if v.decision == decision) or ran.run.because
-        if not (ran.run.valid or (decision == "fail" and _only_short(ran.run))):
-            decision, because = "wait", f"INVALID: {ran.run.because}"
-        return self._loaded(decision, because, run=ran.run, streams=streams, verdicts=verdicts)
+        because = "; ".join(v.because for v in verdicts if v.decision == decision) or ran.because
+        if not (ran.valid or (decision == "fail" and _only_short(ran))):
+            decision, because = "wait", f"INVALID: {ran.because}"
+        return self._loaded(decision, because, run=ran, streams=streams, verdicts=verdicts)
 
     async def search(self) -> Loaded:
         """Look for the largest rate that keeps the SLOs, and hold it against a bound on itself."""
@@ -189,7 +176,7 @@ class _Test:
             self.rng,
             self.plan.arrivals,
             pace,
-            self._how(),
+            _sending(self.plan.timeout_seconds),
             tell=self._probed,
         )
         verdicts = tuple(judge(found.max_rate, bound) for bound in bounds)
@@ -248,13 +235,9 @@ class _Test:
         return Gates(share=max((int(found[1]) / 10 ** len(found[1]) for found in asked if found), default=0.5))
 
     def _how(self) -> Sending:
-        how = _sending(self.plan.timeout_seconds)
-        return Sending(how.patience_seconds, prefix=how.prefix, keep=self._keep, piece=self.tape)
-
-    def _keep(self, number: int, response: Response) -> None:
-        self.answered += 1
-        if isinstance(self.handler, OpenAi):
-            self.tape.whole(number, response)
+        """Heard by the tape; an answer that is whole tells it something only where it is a text."""
+        keep = self.tape.whole if isinstance(self.handler, OpenAi) else None
+        return dataclasses.replace(_sending(self.plan.timeout_seconds), keep=keep, piece=self.tape)
 
     def _probed(self, probe: Probe) -> None:
         self.tell(f"{probe.rate:.4g} requests a second: {probe.outcome} ({probe.because})")

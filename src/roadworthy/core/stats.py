@@ -35,12 +35,16 @@ def proportion(name: str, hits: int, n: int, where: str = "", confidence: float 
     """A share with its Wilson score interval (Wilson 1927)."""
     if n == 0:
         return nothing(name, where=where)
-    z, share = z_of(confidence), hits / n
+    low, high = wilson(hits / n, n, z_of(confidence))
+    return Measurement(name, hits / n, n, low, high, where=where, conditions=_at(confidence))
+
+
+def wilson(share: float, n: float, z: float) -> tuple[float, float]:
+    """The score interval of a share (Wilson 1927); n need not be whole, as where it is an effective one."""
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # At 0 and n hits rounding would put the bound a hair on the wrong side of the share.
-    low, high = max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
-    return Measurement(name, share, n, low, high, where=where, conditions=_at(confidence))
+    # At shares of 0 and 1 rounding would put the bound a hair on the wrong side of the share.
+    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
 def mean(name: str, values: ArrayLike, where: str = "", unit: str = "1", confidence: float = 0.95) -> Measurement:

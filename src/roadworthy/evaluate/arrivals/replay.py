@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,10 @@ class Replay:
 
     def trace(self) -> Trace:
         """The requests behind the times: tokens, session, shared prefixes. Raises BadData, Missing."""
+        return self._trace
+
+    @cached_property
+    def _trace(self) -> Trace:
         trace = read_trace(Path(self.path)) if self.path else Trace.of_times(self.times)
         return trace if self.sessions == 1 else trace.some_sessions(self.sessions, np.random.default_rng(self.seed))
 

@@ -207,6 +207,14 @@ class _Journal:
         return Timeline(due, sent, first, done, over, np.array(reasons, dtype=object), seconds, self.gone, cpu_share)
 
 
+async def ask_whole(handler: Handler, request: Request) -> None:
+    """Ask, and hear a stream to its end."""
+    outputs = (await handler(request)).outputs
+    if not isinstance(outputs, Mapping):
+        async for _ in outputs:
+            pass
+
+
 async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -19,7 +19,7 @@ from roadworthy.core.stats import nothing
 from roadworthy.core.wire import Handler, Request, Response
 from roadworthy.evaluate.arrivals.poisson import Poisson
 from roadworthy.evaluate.load_test.early_stopping import bound, least_requests
-from roadworthy.evaluate.load_test.generator import Sending, ask_in_turn, send
+from roadworthy.evaluate.load_test.generator import Sending, ask_in_turn, ask_whole, send
 from roadworthy.evaluate.load_test.load import LoadRun, run, summary
 from roadworthy.evaluate.load_test.timeline import Timeline
 from roadworthy.evaluate.load_test.validity import Gates
@@ -128,15 +128,8 @@ class _Queries:
         asked = [self.requests[number % len(self.requests)] for number in numbers]
         named = [msgspec.structs.replace(one, id=f"{query.id}.{k}") for k, one in enumerate(asked)]
         # Every answer is waited for, so that none of a failed query runs into the next one.
-        answers = await asyncio.gather(*map(self.whole, named), return_exceptions=True)
+        answers = await asyncio.gather(*(ask_whole(self.handler, one) for one in named), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
         return Response(query.id, {})
-
-    async def whole(self, request: Request) -> None:
-        """Ask, and hear a stream to its end."""
-        outputs = (await self.handler(request)).outputs
-        if not isinstance(outputs, Mapping):
-            async for _ in outputs:
-                pass

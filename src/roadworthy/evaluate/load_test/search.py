@@ -15,7 +15,7 @@ from msgspec import Struct
 from roadworthy.core.catalog import write_plan
 from roadworthy.core.errors import SpecError
 from roadworthy.core.measure import Measurement, Requirement
-from roadworthy.core.stats import nothing, z_of
+from roadworthy.core.stats import nothing, wilson, z_of
 from roadworthy.core.wire import Handler, Request
 from roadworthy.evaluate.arrivals.poisson import Poisson
 from roadworthy.evaluate.base import Arrivals
@@ -237,15 +237,8 @@ def _attained(aim: _Aim, parts: Sequence[Timeline], confidence: float) -> Measur
     apart = float(np.mean([len(block) * (float(block.mean()) - share) ** 2 for block in blocks]))
     by_chance = share * (1 - share)
     effective = n / max(1.0, apart / by_chance) if by_chance else float(n)
-    low, high = _wilson(share, effective, z_of(confidence))
+    low, high = wilson(share, effective, z_of(confidence))
     return Measurement(aim.name, share, n, low, high, conditions={"effective_n": round(effective)})
-
-
-def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
-    """The score interval of a share (Wilson 1927), for an n that need not be whole."""
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
 def _found(rates: Sequence[float], probes: Sequence[Probe], conditions: dict[str, Any]) -> Search:
