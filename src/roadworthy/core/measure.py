@@ -13,6 +13,8 @@ from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
 Decision = Literal["pass", "fail", "wait"]
+# What a command returns for a decision; 2 is wrong use.
+EXIT_CODES: Mapping[Decision, int] = {"pass": 0, "fail": 1, "wait": 3}
 
 OPEN_BELOW = -math.inf
 
@@ -105,8 +107,8 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
 
     @property
     def exit_code(self) -> int:
-        """0 pass, 1 fail, 3 wait: what a command returns (2 is wrong use)."""
-        return {"pass": 0, "fail": 1, "wait": 3}[self.decision]
+        """0 pass, 1 fail, 3 wait."""
+        return EXIT_CODES[self.decision]
 
 
 def judge(measured: Measurement, required: Requirement) -> Verdict:

@@ -17,7 +17,7 @@ from roadworthy.cli.opening import open_spec, project_option
 from roadworthy.cli.outcome import Outcome
 from roadworthy.cli.services import Server
 from roadworthy.core.errors import RoadworthyError
-from roadworthy.core.measure import Verdict, worst
+from roadworthy.core.measure import EXIT_CODES, Verdict, worst
 
 EXAMPLE = "roadworthy doctor --project examples/flights"
 EXTRAS = {"uvloop": "serve", "httptools": "serve", "orjson": "serve", "onnxruntime": "onnx", "polars": "data"}
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> Outcome:
     for finding in findings:
         table.add_row(finding.what, finding.verdict.decision, finding.verdict.because)
     decision = worst([f.verdict for f in findings])
-    return Outcome([f._asdict() for f in findings], table, {"pass": 0, "fail": 1, "wait": 3}[decision])
+    return Outcome([f._asdict() for f in findings], table, EXIT_CODES[decision])
 
 
 def _machine(args: argparse.Namespace) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from roadworthy.cli.opening import open_spec, project_option
 from roadworthy.cli.outcome import Outcome
+from roadworthy.core.measure import EXIT_CODES
 
 if TYPE_CHECKING:
     from roadworthy.core.spec import Spec
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from roadworthy.evaluate.reports.report import GapReport
 
 EXAMPLE = "roadworthy gap --project examples/flights"
-CODES = {"pass": 0, "fail": 1, "wait": 3}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,7 @@ def _measured(spec: Spec, args: argparse.Namespace) -> Outcome:
     diff = against_baseline(report, before) if before else None
     page = keep_gap(spec, report, diff)
     decisions = [report.decision, *([diff.verdict.decision] if diff else [])]
-    code = next(CODES[decision] for decision in ("fail", "wait", "pass") if decision in decisions)
+    code = next(EXIT_CODES[decision] for decision in ("fail", "wait", "pass") if decision in decisions)
     body = {"report": report, "baseline": diff} if diff else report
     return Outcome(body, Markdown(gap_markdown(report, diff) + f"\n\nReport with charts: {page}"), code)
 
@@ -83,7 +83,7 @@ def _compared(spec: Spec, args: argparse.Namespace) -> Outcome:
         reports, found = compared(spec, args.compare, _effort(args), step)
     page = keep_comparison(spec, reports, found)
     shown = Markdown(compare_markdown(found) + f"\n\nReport with charts: {page}")
-    return Outcome(found, shown, CODES[found.decision])
+    return Outcome(found, shown, EXIT_CODES[found.decision])
 
 
 def _effort(args: argparse.Namespace) -> Effort:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from roadworthy.cli.outcome import Outcome
 from roadworthy.core.errors import BadRequest
+from roadworthy.core.measure import EXIT_CODES
 
 if TYPE_CHECKING:
     from roadworthy.cli.loading import Plan
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> Outcome:
     open_many_files()
     with _progress(args.json) as tell:
         found = asyncio.run(loaded(plan, tell))
-    return Outcome(found, told(found), {"pass": 0, "fail": 1, "wait": 3}[found.decision])
+    return Outcome(found, told(found), EXIT_CODES[found.decision])
 
 
 def _plan(args: argparse.Namespace) -> Plan:

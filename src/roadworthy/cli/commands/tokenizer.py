@@ -12,7 +12,7 @@ from rich.table import Table
 
 from roadworthy.cli.outcome import Outcome
 from roadworthy.core.errors import BadData
-from roadworthy.core.measure import Measurement, Requirement, Verdict, judge, worst
+from roadworthy.core.measure import EXIT_CODES, Measurement, Requirement, Verdict, judge, worst
 
 if TYPE_CHECKING:
     from roadworthy.evaluate.tokens.tokenizers import TokenizerFault
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> Outcome:
     verdicts = list(_verdicts([*report.measured, *stream.measured], args.most_tokens))
     shown = Group(_measured([*report.measured, *stream.measured]), "", *_lines_of(verdicts), "", _faults(report.faults))
     body = {"report": report, "stream": stream, "verdicts": verdicts}
-    return Outcome(body, shown, {"pass": 0, "fail": 1, "wait": 3}[worst(verdicts)])
+    return Outcome(body, shown, EXIT_CODES[worst(verdicts)])
 
 
 def _verdicts(measured: list[Measurement], most_tokens: float) -> Iterator[Verdict]:
