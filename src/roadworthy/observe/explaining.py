@@ -20,6 +20,7 @@ from roadworthy.core.measure import Measurement
 from roadworthy.core.record import Record
 from roadworthy.core.stats import proportion
 from roadworthy.observe.attributions import Attribution
+from roadworthy.store.bookmarks import Bookmark, move_bookmark, read_bookmark
 
 if TYPE_CHECKING:
     from roadworthy.core.spec import Monitor
@@ -62,13 +63,14 @@ def explain_share(
     """One turn: the drawn records since the last one, for as long as the budget since then lasts.
 
     The budget is `explain_cpu_share` of the seconds since the last turn. What does not fit is skipped, not queued: a
-    day of backlog would never be worked off. A record that cannot be explained is counted with the reason.
+    day of backlog would never be worked off. A record that cannot be explained is counted with the reason. The first
+    turn begins with what comes from then on.
     """
-    position, before = _bookmark(state, now)
     until = state.records.position()
-    records = state.records.read(after=position) if until > position else []
+    last = read_bookmark(state.engine, BOOKMARK) or Bookmark(until, now)
+    records = state.records.read(after=last.position) if until > last.position else []
     drawn = [r for r in records if r.error is None and r.arm != "shadow" and is_drawn(r.id, monitor.explain_share)]
-    budget = monitor.explain_cpu_share * min(now - before, MOST_SAVED_SECONDS)
+    budget = monitor.explain_cpu_share * min(now - last.at, MOST_SAVED_SECONDS)
     began, kept, skipped, failed = cpu(), 0, 0, []
     for record in drawn:
         if cpu() - began >= budget:
@@ -79,7 +81,8 @@ def explain_share(
             kept += 1
         except RoadworthyError as refused:
             failed.append(f"{record.id}: {refused}")
-    _move(state, until, now)
+    with state.engine.begin() as connection:
+        move_bookmark(connection, BOOKMARK, until, now)
     return Explained(len(drawn), kept, skipped, tuple(failed), cpu() - began)
 
 
@@ -109,24 +112,6 @@ def forget_attributions(state: State, before: float) -> int:
     table = state.tables["explanations"]
     with state.engine.begin() as connection:
         return int(connection.execute(delete(table).where(table.c.at < before)).rowcount)
-
-
-def _bookmark(state: State, now: float) -> tuple[int, float]:
-    """How far the last turn came, and when that was. The first turn begins with what comes from now on."""
-    table = state.tables["bookmarks"]
-    with state.engine.execution_options(reading=True).connect() as connection:
-        found = connection.execute(select(table.c.position, table.c.at).where(table.c.name == BOOKMARK)).first()
-    return (state.records.position(), now) if found is None else (int(found.position), float(found.at))
-
-
-def _move(state: State, position: int, now: float) -> None:
-    table = state.tables["bookmarks"]
-    with state.engine.begin() as connection:
-        connection.execute(
-            _insert(connection.dialect.name)(table)
-            .values(name=BOOKMARK, position=position, at=now)
-            .on_conflict_do_update(index_elements=["name"], set_={"position": position, "at": now})
-        )
 
 
 def _insert(dialect: str) -> Callable[..., sqlite.Insert] | Callable[..., postgresql.Insert]:
