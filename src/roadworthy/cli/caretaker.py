@@ -14,7 +14,9 @@ import msgspec
 
 from roadworthy.cli.experience import Experience
 from roadworthy.cli.flows import DAY, train_candidate, with_code
+from roadworthy.cli.profiling import profile_training
 from roadworthy.core.artifact import Release
+from roadworthy.core.profile import Reference
 from roadworthy.core.spec import Scenario, Spec
 from roadworthy.core.window import Window
 from roadworthy.learn.retrain import due
@@ -56,7 +58,7 @@ class Caretaker:
     def __post_init__(self) -> None:
         self.name = self.spec.application.name
         self.detectors = detectors_of(self.spec.monitor.detectors, self.spec.root)
-        self.reference = Window.of_sample(self.experience.known(self.began))
+        self.reference = Reference.of(Window.of_sample(self.experience.known(self.began)))
         self.trained_at = self.watched_at = self.began
         self._sinks = [Webhook(self.spec.monitor.webhook)] if self.spec.monitor.webhook else []
         self.scenarios = sorted(self.spec.scenarios, key=lambda scenario: scenario.day)
@@ -113,7 +115,7 @@ class Caretaker:
             return False
         known = self.experience.known(now)
         release = train_candidate(self.spec, self.registry, known, now, self.seed, wanted.because)
-        self.trained_at, self.reference = now, Window.of_sample(known)
+        self.trained_at, self.reference = now, profile_training(self.spec, self.state, release, known, now)
         return self._start(release, now)
 
     def _start(self, release: Release, now: float, scenario: Scenario | None = None) -> bool:

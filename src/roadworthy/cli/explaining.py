@@ -104,11 +104,12 @@ class Attributer:
         return engine.make(plan, self.spec.root, file=files["model"], folder=self.spec.root, output=output)
 
     def _background(self, release: Release) -> Window:
-        """Rows that the release was made on; where no profile is kept, the last ones that it answered."""
+        """Rows that the release was made on; where no profile is kept, the last ones that it or another answered."""
         try:
             found: Window = reference_of(self.state, release.digest)
         except Missing:
-            found = Window.of(self.state.records.read(release=release.digest)[-10 * BACKGROUND_ROWS :])
+            own = self.state.records.read(release=release.digest)
+            found = Window.of((own or self.state.records.read())[-10 * BACKGROUND_ROWS :])
         rows = np.random.default_rng(0).permutation(found.n)[:BACKGROUND_ROWS]
         return found.take(np.sort(rows))
 

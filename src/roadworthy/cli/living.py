@@ -22,6 +22,7 @@ from roadworthy.cli.catalogs import catalogs
 from roadworthy.cli.experience import Experience
 from roadworthy.cli.flows import DAY, controller_of, handler_of, keep_gap, measure_gap, prepare, read, release_model
 from roadworthy.cli.opening import open_state
+from roadworthy.cli.profiling import profile_release
 from roadworthy.cli.replaying import HOUR, Tally, Traffic, send
 from roadworthy.cli.services import Server, Service, over_http
 from roadworthy.core.errors import Taken
@@ -76,7 +77,9 @@ def live(root: Path, days: float, seed: int) -> Told:
     with open_state(spec) as state:
         traffic = Traffic(read(spec, "production"), spec.signature)
         registry = Registry(state)
-        release, _ = release_model(spec, registry, float(traffic.at[0]) - 1, "run", "the lab's model")
+        began = float(traffic.at[0]) - 1
+        release, _ = release_model(spec, registry, began, "run", "the lab's model")
+        profile_release(spec, state, registry, release, began)
         console.print(f"  released {release.name} {release.digest[:12]}")
         caretaker, tally = asyncio.run(_serve_and_replay(spec, state, registry, traffic, days, seed, console))
         with stage(console, "frozen against managed"):

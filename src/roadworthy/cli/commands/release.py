@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> Outcome:
     import time
 
     from roadworthy.cli.flows import record_trust, release_model, trusting
+    from roadworthy.cli.profiling import profile_release
     from roadworthy.registry.releases import Registry
 
     spec = trusting(open_spec(args)) if args.trust else open_spec(args)
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> Outcome:
         registry, at = Registry(state), time.time()
         trusted = record_trust(spec, state, at, args.by)
         release, live = release_model(spec, registry, at, args.by, args.why)
+        profile_release(spec, state, registry, release, at)
     next_step = "live as stable" if live else f"next: roadworthy rollout start {release.digest[:12]}"
     body = {"digest": release.digest, "name": release.name, "live": live, "trusted": trusted}
     told = f" (its file is trusted by {args.by!r}: written to the events)" if trusted else ""

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> Outcome:
     """The candidate's digest and what was measured while training."""
     from roadworthy.cli.experience import Experience
     from roadworthy.cli.flows import controller_of, train_candidate
+    from roadworthy.cli.profiling import profile_training
     from roadworthy.registry.releases import Registry
 
     spec, at = open_spec(args), time.time() if args.at is None else args.at
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> Outcome:
         registry = Registry(state)
         known = Experience(spec, state.records).known(at)
         candidate = train_candidate(spec, registry, known, at, args.seed, args.by)
+        profile_training(spec, state, candidate, known, at)
         if args.start:
             controller_of(spec, state, registry).start(
                 spec.application.name, candidate.digest, spec.rollout, at, args.by
