@@ -32,10 +32,11 @@ def open_state(spec: Spec) -> State:
     return State.open(spec.state, spec.serving.durability)
 
 
-def existing_state(spec: Spec) -> State:
-    """The state directory of a project that something was done with already."""
-    if not spec.state.is_dir():
-        raise Missing(
-            f"nothing was done in {str(spec.root)!r} yet: begin with `roadworthy release` or `roadworthy run`"
-        )
-    return open_state(spec)
+def existing_state(spec: Spec, directory: Path | None = None) -> State:
+    """The state directory of a project that something was done with already; its own unless another one is given."""
+    from roadworthy.store.state import State
+
+    place = directory or spec.state
+    if not place.is_dir():
+        raise Missing(f"nothing was done in {str(place)!r} yet: begin with `roadworthy release` or `roadworthy run`")
+    return State.open(place, spec.serving.durability)
