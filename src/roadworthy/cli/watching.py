@@ -167,7 +167,7 @@ def sparkline(values: Sequence[float | None]) -> str:
     """One block a value, the largest being full; nothing for what is not known.
 
     >>> sparkline([0, 1, None, 4])
-    '▁▂ █'
+    '▁▃ █'
     """
     top = max((value for value in values if value is not None), default=0.0)
     return "".join(" " if v is None else BARS[round(v / top * (len(BARS) - 1))] if top else BARS[0] for v in values)
