@@ -5,11 +5,16 @@ from __future__ import annotations
 import urllib.request
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from roadworthy.app.client import Admin
+from roadworthy.app.metrics import MOST_ENDS, MOST_RELEASES, _latest, _most, _objectives, _worth
 from roadworthy.core.errors import BadRequest, Missing, RoadworthyError
+from roadworthy.core.measure import Measurement
+from roadworthy.core.spec import Slo
 from roadworthy.registry.releases import Registry
+from roadworthy.serve.meter import Counts, Histogram
 
 
 def read(address) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -77,3 +82,74 @@ def test_the_admin_says_what_it_takes(start, state, made):
         Admin(address.admin_url)._ask("GET", "/metric")
     with pytest.raises(BadRequest, match="the body is empty"):
         Admin(address.admin_url)._ask("POST", "/labels", b"")
+
+
+def counts(*totals: float, **more) -> Counts:
+    """Answers that took so many seconds."""
+    histogram = Histogram.zero()
+    for seconds in totals:
+        histogram = histogram.add(seconds)
+    zero = Counts.zero()
+    given = {
+        "requests": len(totals) + sum(more.get("errors", {}).values()),
+        "stages": {**zero.stages, "total": histogram},
+    }
+    return replace(zero, **{**given, **more})
+
+
+def objective(slo: Slo, *counted: tuple[str, Counts]) -> tuple[float, float]:
+    """Requests that count for it, and those that met it."""
+    asked, good = _objectives([slo], [(("release", arm), each) for arm, each in counted])
+    return asked.samples[0].value, good.samples[0].value
+
+
+def test_an_objective_counts_what_answered_a_caller_in_time():
+    found = counts(0.01, 0.02, 0.5, errors={"Late": 1, "BadRequest": 3})
+    assert objective(Slo("any"), ("stable", found)) == (4, 3)
+    assert objective(Slo("fast", within_ms=100.0), ("stable", found)) == (4, 2)
+    # A shadow answers nobody; what a caller did wrong is not counted.
+    assert objective(Slo("fast", within_ms=100.0), ("stable", found), ("shadow", found)) == (4, 2)
+    assert objective(Slo("fast", within_ms=100.0), ("stable", found), ("canary", found)) == (8, 4)
+
+
+def test_a_bound_inside_a_bucket_shares_it_out():
+    many = counts(*[0.1] * 100)
+    met = [objective(Slo("fast", within_ms=ms), ("stable", many))[1] for ms in (80.0, 95.0, 100.0, 105.0, 120.0)]
+    assert met == sorted(met)
+    assert met[0] == 0
+    assert 0 < met[2] < 100
+    assert met[-1] == 100
+
+
+@pytest.mark.parametrize(("ms", "met"), [(0.0001, 0), (1e9, 2)])
+def test_a_bound_beyond_all_buckets_is_no_fault(ms, met):
+    assert objective(Slo("odd", within_ms=ms), ("stable", counts(0.1, 0.2)))[1] == met
+
+
+def test_an_objective_for_a_tag_is_not_told():
+    asked, good = _objectives([Slo("acme", where="tenant=acme")], [])
+    assert (asked.samples, good.samples) == ([], [])
+
+
+def test_old_releases_are_one():
+    many = {(f"r{k}", arm): counts(0.1) for k in range(MOST_RELEASES + 5) for arm in ("stable", "canary")}
+    found = dict(_latest(many))
+    assert len(found) == 2 * MOST_RELEASES + 2
+    assert found["others", "stable"].requests == found["others", "canary"].requests == 5
+    assert ("r4", "stable") not in found
+    assert sum(each.requests for each in found.values()) == sum(each.requests for each in many.values())
+
+
+def test_ends_beyond_the_cap_are_added_up():
+    ended = {"answer": 100, **{f"Error{k}": 1 for k in range(MOST_ENDS + 9)}}
+    found = _most(ended, MOST_ENDS)
+    assert len(found) == MOST_ENDS + 1
+    assert (found["answer"], found["others"]) == (100, 10)
+    assert sum(found.values()) == sum(ended.values())
+    assert _most({"answer": 1}, MOST_ENDS) == {"answer": 1}
+
+
+def test_what_a_cache_saves_is_told_in_seconds():
+    (hit, held, saved) = _worth({"ab" * 32: [Measurement("cache_saved_ms", 1500.0, 3, unit="ms")]})
+    assert (saved.name, saved.samples[0].value) == ("roadworthy_cache_saved_seconds", 1.5)
+    assert (hit.name, held.name) == ("roadworthy_cache_hit_share", "roadworthy_cache_bytes")

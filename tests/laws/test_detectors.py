@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from roadworthy.core.catalog import write_plan
 from roadworthy.core.measure import Measurement, Verdict
+from roadworthy.core.profile import Reference
 from roadworthy.core.window import Window
 from roadworthy.observe.base import detector
 from roadworthy.testing.detectors import check_detector
@@ -27,8 +29,8 @@ def test_can_be_written_as_a_plan_and_made_again(name):
     assert detector.make(write_plan(made)) == made
 
 
-def gap_of_means(reference: Window, current: Window) -> float:
-    return float(abs(reference.inputs["temperature"].mean() - current.inputs["temperature"].mean()))
+def gap_of_medians(reference: Window, current: Window, name: str = "temperature") -> float:
+    return float(abs(np.median(reference.inputs[name]) - np.median(current.inputs[name])))
 
 
 def verdict_on(gap: float, bound: float, n: int) -> Verdict:
@@ -38,31 +40,31 @@ def verdict_on(gap: float, bound: float, n: int) -> Verdict:
 
 @dataclass(frozen=True)
 class Honest:
-    """Alarms where the means differ by more than chance allows."""
+    """Alarms where the medians differ by more than chance allows."""
 
     alpha: float = 0.01
 
-    def __call__(self, reference: Window, current: Window) -> Verdict:
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
         if not current.n or not reference.n:
             return Verdict("wait", "no rows")
-        return verdict_on(gap_of_means(reference, current), 3.5 * (1 / reference.n + 1 / current.n) ** 0.5, current.n)
+        return verdict_on(gap_of_medians(reference, current), 3.5 * (1 / reference.n + 1 / current.n) ** 0.5, current.n)
 
 
 @dataclass(frozen=True)
 class WithoutNoiseBand(Honest):
     """The same bound at 60 rows as at 60,000."""
 
-    def __call__(self, reference: Window, current: Window) -> Verdict:
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
         if not current.n or not reference.n:
             return Verdict("wait", "no rows")
-        return verdict_on(gap_of_means(reference, current), 0.1, current.n)
+        return verdict_on(gap_of_medians(reference, current), 0.1, current.n)
 
 
 @dataclass(frozen=True)
 class PassesOnNothing(Honest):
     """Says that all is well where there is nothing."""
 
-    def __call__(self, reference: Window, current: Window) -> Verdict:
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
         if not current.n:
             return Verdict("pass", "nothing moved")
         return super().__call__(reference, current)
@@ -70,17 +72,52 @@ class PassesOnNothing(Honest):
 
 @dataclass(frozen=True)
 class RaisesOnNothing(Honest):
-    """Takes the mean of no rows."""
+    """Divides by no rows."""
 
-    def __call__(self, reference: Window, current: Window) -> Verdict:
-        return verdict_on(gap_of_means(reference, current), 3.5, current.n)
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
+        return verdict_on(1 / current.n, 3.5, current.n)
+
+
+@dataclass(frozen=True)
+class TakesMeans(Honest):
+    """Lets one wild row speak for all of them."""
+
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
+        if not current.n or not reference.n:
+            return Verdict("wait", "no rows")
+        gap = abs(float(current.inputs["temperature"].mean() - reference.inputs["temperature"].mean()))
+        return verdict_on(gap, 3.5 * (1 / reference.n + 1 / current.n) ** 0.5, current.n)
+
+
+@dataclass(frozen=True)
+class OnlyWhatIsThere(Honest):
+    """Compares the columns that both have, and says nothing of the others."""
+
+    names: tuple[str, ...] = ("temperature", "rain")
+
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
+        shared = [name for name in self.names if name in current.inputs]
+        if not current.n or not reference.n or not shared:
+            return Verdict("wait", "no rows")
+        gaps = {name: gap_of_medians(reference, current, name) for name in shared}
+        verdict = verdict_on(max(gaps.values()), 4 * (1 / reference.n + 1 / current.n) ** 0.5, current.n)
+        return replace(verdict, evidence=tuple(Measurement("gap", gap, current.n, where=n) for n, gap in gaps.items()))
+
+
+@dataclass(frozen=True)
+class BlindToNewOnes(OnlyWhatIsThere):
+    """Misses what is gone, and overlooks what came."""
+
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
+        gone = [name for name in self.names if name not in current.inputs]
+        return Verdict("wait", f"no {gone}") if gone and current.n else super().__call__(reference, current)
 
 
 @dataclass(frozen=True)
 class RollsDice(Honest):
     """Looks at rows that the global generator picks."""
 
-    def __call__(self, reference: Window, current: Window) -> Verdict:
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
         verdict = super().__call__(reference, current)
         if verdict.decision == "wait":
             return verdict
@@ -93,7 +130,7 @@ class RollsDice(Honest):
 class SortsInPlace(Honest):
     """Leaves the window in another order than it got it."""
 
-    def __call__(self, reference: Window, current: Window) -> Verdict:
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
         if current.n:
             current.inputs["temperature"].sort()
         return super().__call__(reference, current)
@@ -103,7 +140,7 @@ class SortsInPlace(Honest):
 class Deaf(Honest):
     """Never alarms."""
 
-    def __call__(self, reference: Window, current: Window) -> Verdict:
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
         return Verdict("pass" if current.n and reference.n else "wait", "nothing moved")
 
 
@@ -111,7 +148,7 @@ class Deaf(Honest):
 class WithoutAlpha:
     """Does not say how often it errs."""
 
-    def __call__(self, reference: Window, current: Window) -> Verdict:
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
         return Honest()(reference, current)
 
 
@@ -128,6 +165,9 @@ def test_an_honest_toy_passes():
         (RollsDice, "another thing each time"),
         (SortsInPlace, "changed the windows"),
         (Deaf, "must alarm where everything moved"),
+        (TakesMeans, "planted value of 1e.06 turns 'pass' into 'fail'"),
+        (OnlyWhatIsThere, "must alarm or wait when `temperature` vanishes"),
+        (BlindToNewOnes, "must name a new column"),
         (WithoutAlpha, "must state its rate of false alarms"),
     ],
 )

@@ -6,11 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from roadworthy.observe.bins import NULL, OTHER, Counts, count, quantile_edges
+from roadworthy.core.columns import Numbers, Values
+from roadworthy.core.profile import count as counted
+from roadworthy.observe import bins
+from roadworthy.observe.bins import NULL, OTHER, Counts
 
 NAN = float("nan")
-numbers = arrays(np.float64, st.integers(1, 60), elements=st.floats(allow_nan=True, allow_infinity=True))
+numbers = arrays(np.float64, st.integers(1, 60), elements=st.floats(allow_nan=True, allow_infinity=True)).filter(
+    lambda values: not np.isnan(values).all()
+)
 texts = st.lists(st.one_of(st.none(), st.sampled_from("abcdefgh"), st.text(max_size=2)), min_size=1, max_size=60)
+
+
+def count(reference: np.ndarray, current: np.ndarray, most: int) -> Counts:
+    before = counted(reference)
+    return bins.count(before, counted(current, like=before), most)
 
 
 def shares(counts: Counts) -> dict[str, tuple[float, float]]:
@@ -44,9 +54,11 @@ def test_gathering_loses_no_row(reference, current, least):
     assert len(gathered.names) == len(gathered.reference) == len(gathered.current)
 
 
-def test_bins_of_a_smooth_column_hold_equal_parts():
-    values = np.random.default_rng(0).normal(size=1000)
-    assert count(values, values, 10).reference.tolist() == [100.0] * 10 + [0.0]
+def test_bins_of_a_smooth_column_hold_nearly_equal_parts():
+    values = np.random.default_rng(0).normal(size=10_000)
+    held = count(values, values, 10).reference
+    assert held[-1] == 0
+    assert np.abs(held[:-1] - 1000).max() < 150
 
 
 def test_a_heavy_value_gets_a_bin_to_itself_wherever_it_lies():
@@ -67,16 +79,31 @@ def test_rounding_to_float32_moves_no_row():
 
 
 def test_another_value_of_a_constant_is_seen():
-    counts = count(np.full(100, 7.0), np.full(100, 8.0), 10)
-    assert counts.reference.tolist() == [0.0, 100.0, 0.0, 0.0]
-    assert counts.current.tolist() == [0.0, 0.0, 100.0, 0.0]
+    for constant in (7.0, 0.0, 1.7e9, 0.1):
+        counts = count(np.full(100, constant), np.full(100, constant * 1.1 + 1), 10)
+        assert counts.reference.tolist() == [0.0, 100.0, 0.0, 0.0]
+        assert counts.current.tolist() == [0.0, 0.0, 100.0, 0.0]
 
 
 def test_one_outlier_leaves_the_bins_alone():
     values = np.random.default_rng(0).normal(size=1000)
-    edges = quantile_edges(np.sort(values), 10)
-    spoilt = quantile_edges(np.sort(np.append(values[:-1], 1e6)), 10)
-    assert np.abs(edges - spoilt).max() < 0.1
+    spoilt = np.append(values[:-1], 1e6)
+    assert np.abs(count(values, spoilt, 10).current - count(values, values, 10).current).sum() <= 2
+    assert np.abs(count(spoilt, values, 10).current[:-1] - 100).max() < 20
+
+
+@pytest.mark.parametrize(
+    "values",
+    [2.0**24 + np.arange(50), 1.7e9 + 3600.0 * np.arange(50), 1e300 * np.arange(50), 1e-300 * np.arange(50)],
+    ids=["beyond float32", "dates", "huge", "tiny"],
+)
+def test_any_scale_has_ten_bins(values):
+    assert count(np.repeat(values, 10), values, 10).reference.tolist() == [50.0] * 10 + [0.0]
+
+
+def test_integers_beyond_float32_are_told_apart():
+    values = np.array([2.0**24, 2.0**24 + 1] * 50)
+    assert count(values, values + 1, 2).current.tolist() == [0.0, 100.0, 0.0]
 
 
 def test_an_unseen_category_that_is_common_now_has_its_name():
@@ -93,6 +120,35 @@ def test_numbers_where_text_was_are_other_values():
     found = shares(count(np.array(["a"] * 50, dtype=object), np.arange(50.0), 1))
     assert found["'a'"] == (50.0, 0.0)
     assert found[OTHER] == (0.0, 50.0)
+
+
+def drawn(n: int, seed: int, many: int = 4000) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, many, n).astype(str).astype(object)
+
+
+def test_of_many_values_the_bins_are_the_same_whichever_were_common():
+    found = count(drawn(20_000, 0), drawn(20_000, 1), 10)
+    assert found.reference.sum() == found.current.sum() == 20_000
+    assert len(found.names) == 9
+    # The commonest values of the reference alone would be 40 standard deviations rarer in the other.
+    assert (np.abs(found.reference - found.current) <= 4 * np.sqrt(found.reference + found.current)).all()
+
+
+def test_a_value_that_is_common_for_sure_has_its_name_among_many():
+    before = np.concatenate([drawn(10_000, 0), np.array(["US"] * 10_000, object)])
+    found = shares(count(before, drawn(20_000, 1), 10))
+    assert found["'US'"] == (10_000.0, 0.0)
+    assert sum(n for n, _ in found.values()) == sum(m for _, m in found.values()) == 20_000
+
+
+def test_a_new_value_that_is_common_now_names_its_bucket_among_many():
+    found = count(drawn(10_000, 0), np.array(["new"] * 5_000, object), 10)
+    assert found.names[int(np.argmax(found.current))] == "others such as 'new'"
+
+
+def test_numbers_and_categories_share_no_bins():
+    with pytest.raises(TypeError, match="`like` that of the reference"):
+        bins.count(Numbers.of(np.arange(5.0)), Values.of(np.array(["a"], object)), 5)
 
 
 def test_text_where_only_nulls_were_is_seen():

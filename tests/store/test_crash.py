@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -84,6 +87,32 @@ def test_a_tail_torn_by_a_power_cut_costs_the_last_rows_only(tmp_path):
     log.close()
 
 
+@pytest.mark.slow
+def test_a_log_cut_anywhere_in_its_last_4_kb_keeps_all_rows_acknowledged_before_the_cut(tmp_path):
+    path, acknowledged_at = tmp_path / "records.db", []
+    log = RecordLog(path, "power")
+    wal = Path(f"{path}-wal")
+    for k in range(12):
+        log.write([Record(f"{k:02d}", float(k), "r", "stable", {"x": k}, {})])
+        acknowledged_at.append(wal.stat().st_size)
+    whole = wal.read_bytes()
+    # In memory where there is such a place: each of 4,097 logs is opened and closed.
+    memory = Path("/dev/shm")
+    place = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else tmp_path))
+    torn = place / "torn.db"
+    for cut in range(len(whole) - 4096, len(whole) + 1):
+        shutil.copy(path, torn)
+        Path(f"{torn}-wal").write_bytes(whole[:cut])
+        with closing(RecordLog(torn, "process")) as again:
+            found = [(r.id, r.inputs) for r in again.read()]
+        safe = sum(size <= cut for size in acknowledged_at)
+        assert len(found) >= safe, cut
+        assert found == [(f"{k:02d}", {"x": k}) for k in range(len(found))], cut
+    assert len(found) == 12
+    shutil.rmtree(place)
+    log.close()
+
+
 def filled(path: Path) -> Path:
     log = RecordLog(path, "process")
     log.write([Record(f"{k}", float(k), "r", "stable", {"text": "x" * 200}, {}) for k in range(500)])
@@ -130,7 +159,7 @@ def test_a_log_of_a_newer_version_asks_for_an_upgrade(tmp_path):
     newer = connect(path)
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(StoreError, match="has version 99, this Roadworthy reads up to 2: upgrade roadworthy"):
+    with pytest.raises(StoreError, match="has version 99, this Roadworthy reads up to 3: upgrade roadworthy"):
         RecordLog(path)
 
 

@@ -115,5 +115,6 @@ def test_the_migrations_are_in_the_package():
         "env.py",
         "script.py.mako",
         "v0001_initial.py",
+        "v0002_watching.py",
     ]
     assert Path(MIGRATIONS).parent.name == "store"

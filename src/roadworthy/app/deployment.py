@@ -24,13 +24,13 @@ from roadworthy.core.errors import Late, Missing, Overloaded, RoadworthyError, u
 from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Signature, Spec
 from roadworthy.core.wire import Arm, Handler, Request, Response
+from roadworthy.observe.change_log import note_failed_load, note_load
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.traffic import Traffic, traffic
 from roadworthy.serve.assemble import Assembled, assemble
 from roadworthy.serve.batch_counts import Snapshot
 from roadworthy.serve.in_time import InTime
 from roadworthy.serve.meter import Counts
-from roadworthy.store.events import write_event
 from roadworthy.store.state import State
 
 log = logging.getLogger(__name__)
@@ -312,7 +312,9 @@ class Deployment:
     async def _load(self, digest: str) -> Assembled:
         """The handlers of a release, loaded and warm. Off the loop, which goes on answering."""
         if digest not in self._loaded:
+            began = time.monotonic()
             self._loaded[digest] = await asyncio.to_thread(self._assemble, digest)
+            await self._note(note_load, digest, time.monotonic() - began)
         return self._loaded[digest]
 
     def _assemble(self, digest: str) -> Assembled:
@@ -324,11 +326,14 @@ class Deployment:
     async def _trouble(self, arm: str, digest: str, wrong: Exception) -> None:
         self.problem = f"the {arm} release {digest[:12]} cannot be loaded: {type(wrong).__name__}: {wrong}"
         log.error("%s", self.problem, exc_info=wrong)
-        data = {"arm": arm, "release": digest, "error": self.problem}
+        await self._note(note_failed_load, arm, digest, self.problem)
+
+    async def _note(self, write: Callable[..., Any], *about: Any) -> None:
+        """Have an event written; what is loaded answers whether or not anybody can write."""
         try:
-            await asyncio.to_thread(write_event, self.state.engine, self.now(), "load_failed", self.name, data)
+            await asyncio.to_thread(write, self.state.engine, self.now(), self.name, *about)
         except Exception:
-            log.exception("the event of this could not be written")
+            log.exception("an event could not be written: %s", about)
 
     async def _tidy(self) -> None:
         """Let go of what nobody uses any more."""

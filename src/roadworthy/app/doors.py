@@ -23,6 +23,7 @@ from roadworthy.app.plain import Plain
 from roadworthy.app.repository import Repository
 from roadworthy.app.routes import Routes
 from roadworthy.app.tls import Tls
+from roadworthy.app.watched import WATCHED, Watched
 from roadworthy.core.errors import MissingExtra, Taken
 from roadworthy.core.spec import Spec
 from roadworthy.serve.queue import queue
@@ -59,7 +60,8 @@ class Doors:
         self._repository = Repository(deployment, spec.serving.control)
         self._jobs = jobs_of(spec, directory)
         self.front = self._front(limits, clock)
-        self.back = Listener(Admin(deployment, registry_of(deployment, self.front)).app)
+        watched = Watched(directory / WATCHED)
+        self.back = Listener(Admin(deployment, registry_of(deployment, self.front, watched)).app)
         self.grpc: GrpcServer | None = None
 
     @property

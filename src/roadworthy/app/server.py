@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,7 @@ from roadworthy.app.edge import Clock
 from roadworthy.app.fronts import Fronts
 from roadworthy.app.http import Server
 from roadworthy.app.limits import Limits
+from roadworthy.app.noting import noting
 from roadworthy.core.spec import Spec
 from roadworthy.registry.releases import Registry
 from roadworthy.store.state import State
@@ -75,7 +76,7 @@ def serve(
 
     async def run() -> None:
         name = spec.application.name
-        with State.open(state_dir, spec.serving.durability) as state, state.lock_server(f"serving {name}"):
+        with State.open(state_dir, spec.serving.durability, spec.log) as state, state.lock_server(f"serving {name}"):
             deployment = Deployment(state, Registry(state), spec, name, now)
             doors = Doors(deployment, clock, limits)
             stop, hurry = _signals(doors.front)
@@ -84,7 +85,9 @@ def serve(
                 await deployment.sync()
                 quiet_collector()
                 doors.open()
-                with _told(state_dir / ADDRESS, Address(os.getpid(), host, *ports, doors.tls), say):
+                address = Address(os.getpid(), host, *ports, doors.tls)
+                noted = noting(deployment, doors.front, address.port) if clock == "wall" else nullcontext()
+                with _told(state_dir / ADDRESS, address, say), noted:
                     await _follow(deployment, stop)
                     deployment.draining = True
                     doors.leave()

@@ -20,7 +20,8 @@ from roadworthy.core.profile import Reference
 from roadworthy.core.spec import Scenario, Spec
 from roadworthy.core.window import Window
 from roadworthy.learn.retrain import due
-from roadworthy.observe.alerts import Alert, Webhook, raised_since
+from roadworthy.observe.alerts import Alert, raised_since
+from roadworthy.observe.minutes import sinks_of
 from roadworthy.observe.watch import detectors_of, watch
 
 if TYPE_CHECKING:
@@ -57,10 +58,10 @@ class Caretaker:
 
     def __post_init__(self) -> None:
         self.name = self.spec.application.name
-        self.detectors = detectors_of(self.spec.monitor.detectors, self.spec.root)
+        self.detectors = detectors_of(self.spec.monitor.detectors, self.spec.root, self.spec.monitor)
         self.reference = Reference.of(Window.of_sample(self.experience.known(self.began)))
         self.trained_at = self.watched_at = self.began
-        self._sinks = [Webhook(self.spec.monitor.webhook)] if self.spec.monitor.webhook else []
+        self._sinks = sinks_of(self.spec.monitor, self.spec.root)
         self.scenarios = sorted(self.spec.scenarios, key=lambda scenario: scenario.day)
 
     @property

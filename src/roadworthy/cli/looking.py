@@ -42,7 +42,7 @@ def looking(
 def _look_until(
     stop: threading.Event, spec: Spec, directory: Path, every_seconds: float, now: Callable[[], float]
 ) -> None:
-    with State.open(directory, spec.serving.durability) as state:
+    with State.open(directory, spec.serving.durability, spec.log) as state:
         controller = controller_of(spec, state, Registry(state))
         while not stop.wait(every_seconds):
             try:

@@ -29,7 +29,7 @@ def open_state(spec: Spec) -> State:
     """The project's state directory, made at its first use."""
     from roadworthy.store.state import State
 
-    return State.open(spec.state, spec.serving.durability)
+    return State.open(spec.state, spec.serving.durability, spec.log)
 
 
 def existing_state(spec: Spec, directory: Path | None = None) -> State:
@@ -39,4 +39,4 @@ def existing_state(spec: Spec, directory: Path | None = None) -> State:
     place = directory or spec.state
     if not place.is_dir():
         raise Missing(f"nothing was done in {str(place)!r} yet: begin with `roadworthy release` or `roadworthy run`")
-    return State.open(place, spec.serving.durability)
+    return State.open(place, spec.serving.durability, spec.log)

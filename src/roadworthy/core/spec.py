@@ -178,12 +178,12 @@ class Monitor(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     is the address of an OTLP collector, which gets `trace_share` of the requests.
     """
 
-    detectors: tuple[Any, ...] = ("psi", "calibration")
+    detectors: tuple[Any, ...] = ("drift", "calibration")
     every_days: float = 7.0
     window_days: float = 7.0
     webhook: str = ""
-    rules: tuple[Any, ...] = ()
-    slos: tuple[Slo, ...] = ()
+    rules: tuple[Any, ...] = ("silence_of_traffic", {"seasonal": {"metric": "p99"}}, {"cusum": {"metric": "p99"}})
+    slos: tuple[Slo, ...] = (Slo("availability"),)
     sinks: tuple[Any, ...] = ()
     runbook: str = ""
     false_alarms_a_month: float = 1.0

@@ -11,10 +11,10 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from roadworthy.core.language import language_of
 from roadworthy.core.measure import Measurement
 from roadworthy.core.sample import Sample
 from roadworthy.core.stats import chi2_survival, nothing, z_of
-from roadworthy.evaluate.text.tongue import language_of
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

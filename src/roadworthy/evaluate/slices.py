@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from roadworthy.core.language import language_of
 from roadworthy.core.sample import Sample
-from roadworthy.evaluate.text.tongue import language_of
 
 Rows = NDArray[np.int64]
 SliceKind = Literal["month", "hour", "weekday", "tag", "length", "language", "category", "number"]

@@ -1,26 +1,30 @@
 """Counts how many rows of a reference column and of a current one fall into each of the same bins.
 
-The bins stand up to outliers (they are quantiles, open at both ends) and to ties; null is a bin of its own.
+The bins stand up to outliers (they are quantiles of the reference, open at both ends) and to ties; null is a bin of its
+own. Both columns were counted on one frame before, so no row is looked at again.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import pairwise
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from roadworthy.core.columns import BUCKETS, Numbers, Values, bucket_of
+from roadworthy.core.profile import Part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NULL = "null"
 OTHER = "other values"
-# Far beyond any measurement, and half way between two of them is still finite.
-FARTHEST = 1e300
+# A value is certain to be among the commonest of a reference where it has so many standard errors more rows than the
+# rarest one that was named; nearer to that one, it may be there by luck, and would look rarer in any second sample.
+_CERTAIN = 6.0
 
 
 @dataclass(frozen=True)
@@ -56,46 +60,47 @@ class Counts:
         return Counts(names, self.reference[mask], self.current[mask])
 
 
-def count(reference: NDArray[Any], current: NDArray[Any], most: int) -> Counts:
-    """Both columns in at most `most` bins and one for nulls (and one for rarer categories).
-
-    Columns are float64 with NaN for null, or object of str/None. Where only one of them is text, the reference says
-    how to read both, unless it is all null; what cannot be read as a number counts as null.
-    """
-    text = reference.dtype == object
-    if text or (current.dtype == object and bool(np.isnan(reference).all())):
+def count(reference: Part, current: Part, most: int) -> Counts:
+    """Both columns in at most `most` bins and one for nulls (and one for rarer categories)."""
+    if isinstance(reference, Numbers) and isinstance(current, Numbers):
+        return _numbers(reference, current, most)
+    if isinstance(reference, Values) and isinstance(current, Values):
         return _categories(reference, current, most)
-    return _numbers(reference, current, most)
+    raise TypeError("numbers and categories share no bins: count the current column `like` that of the reference")
 
 
-def _numbers(reference: NDArray[Any], current: NDArray[Any], most: int) -> Counts:
-    old, new = _sorted_numbers(reference), _sorted_numbers(current)
-    edges = quantile_edges(old, most)
-    names = [_between(low, high) for low, high in pairwise([-np.inf, *edges.tolist(), np.inf])]
-    counted = [
-        np.append(np.diff([0, *np.searchsorted(values, edges, side="right"), len(values)]), n - len(values))
-        for values, n in ((old, len(reference)), (new, len(current)))
+def _numbers(reference: Numbers, current: Numbers, most: int) -> Counts:
+    old, new = reference.counts(), current.counts()
+    cuts = cuts_of(old, reference, most)
+    edges = reference.grid.edges()[cuts].tolist()
+    names = [_between(low, high) for low, high in pairwise([-np.inf, *edges, np.inf])]
+    rows = [
+        np.append(np.add.reduceat(cells, [0, *(cuts + 1)]), column.nulls).astype(np.float64)
+        for cells, column in ((old, reference), (new, current))
     ]
-    return Counts((*names, NULL), counted[0].astype(np.float64), counted[1].astype(np.float64))
+    return Counts((*names, NULL), *rows)
 
 
-def quantile_edges(ordered: NDArray[np.float64], most: int) -> NDArray[np.float64]:
-    """At most `most - 1` edges that cut sorted values into parts of near equal count, never through a tie.
+def cuts_of(cells: NDArray[np.int64], column: Numbers, most: int) -> NDArray[np.int64]:
+    """At most `most - 1` edges (by their place) that cut rows a cell into parts of near equal count.
 
-    Edges lie half way between two neighbouring values, so that rounding to float32 moves no row across. A constant
-    gets a narrow bin to itself.
+    Between two cells that hold rows an edge lies half way. A constant gets a bin to itself.
     """
-    n = len(ordered)
-    if not n:
-        return np.empty(0)
-    targets = np.arange(1, most) * n // most
-    before, after = (np.searchsorted(ordered, ordered[targets], side=side) for side in ("left", "right"))
-    cuts = np.unique(np.where(targets - before < after - targets, before, after))
-    cuts = cuts[(cuts > 0) & (cuts < n)]
-    if not len(cuts) and ordered[0] == ordered[-1]:
-        margin = 1e-6 * max(abs(float(ordered[0])), 1e-6)
-        return np.array([ordered[0] - margin, ordered[0] + margin])
-    return np.asarray((ordered[cuts - 1] + ordered[cuts]) / 2)
+    held = np.flatnonzero(cells)
+    if not len(held):
+        return np.empty(0, np.int64)
+    if len(held) == 1:
+        return np.array([c for c in (held[0] - 1, held[0]) if 0 <= c < len(cells) - 1], np.int64)
+    upto = np.cumsum(cells[held])
+    targets = np.arange(1, most) * upto[-1] // most
+    after = np.minimum(np.searchsorted(upto, targets, side="right"), len(held) - 1)
+    before_rows = np.where(after > 0, upto[after - 1], 0)
+    last = np.where(targets - before_rows < upto[after] - targets, after - 1, after)
+    last = np.unique(last[(last >= 0) & (last < len(held) - 1)])
+    left, right = held[last], held[last + 1]
+    edges = column.grid.distances()
+    middles = (edges[left] + edges[right - 1]) / 2
+    return np.asarray(np.clip(np.searchsorted(edges, middles, side="right") - 1, left, right - 1))
 
 
 def _between(low: float, high: float) -> str:
@@ -104,26 +109,47 @@ def _between(low: float, high: float) -> str:
     return f"above {low:.4g}" if np.isinf(high) else f"{low:.4g} to {high:.4g}"
 
 
-def _sorted_numbers(values: NDArray[Any]) -> NDArray[np.float64]:
-    if values.dtype == object:
-        values = np.array([v if isinstance(v, int | float) else np.nan for v in values], np.float64)
-    known = values[~np.isnan(values)].astype(np.float64, copy=False)
-    return np.sort(np.clip(known, -FARTHEST, FARTHEST))
+def _categories(reference: Values, current: Values, most: int) -> Counts:
+    old, new = reference.named, current.named
+    if reference.rest:
+        rarest = min(old.values(), default=0)
+        certain = {v: n for v, n in old.items() if n > rarest + _CERTAIN * (rarest + 1) ** 0.5}
+        common = _commonest(certain, new, certain, most // 2)
+        return _with_nulls(_rest_in_buckets(reference, current, common, most - len(common)), reference, current)
+    # The commonest of both together: the commonest of the reference alone are partly so by luck.
+    common = _commonest(old, new, {**old, **new}, most)
+    rows = [[named.get(v, 0) for v in common] for named in (old, new)]
+    others = [float(column.n - column.nulls - sum(row)) for column, row in zip((reference, current), rows, strict=True)]
+    names = (*(repr(value) for value in common), OTHER)
+    counts = Counts(names, np.array([*rows[0], others[0]]), np.array([*rows[1], others[1]]))
+    return _with_nulls(counts, reference, current)
 
 
-def _categories(reference: NDArray[Any], current: NDArray[Any], most: int) -> Counts:
-    old, new = Counter(reference.tolist()), Counter(current.tolist())
-    nulls = [sum(n for value, n in counter.items() if _is_null(value)) for counter in (old, new)]
-    # The commonest of both together, ties by name: the commonest of the reference alone are partly so by luck, and
-    # would look rarer in any second sample.
-    both = ((-n, str(value), value) for value, n in (old + new).items() if not _is_null(value))
-    common = [value for _, _, value in nsmallest(most, both, key=itemgetter(0, 1))]
-    rows = [[*(counter[value] for value in common), 0, null] for counter, null in zip((old, new), nulls, strict=True)]
-    for row, n in zip(rows, (len(reference), len(current)), strict=True):
-        row[-2] = n - sum(row)
-    names = (*(repr(value) for value in common), OTHER, NULL)
-    return Counts(names, np.array(rows[0], np.float64), np.array(rows[1], np.float64))
+def _commonest(old: Mapping[str, int], new: Mapping[str, int], among: Iterable[str], most: int) -> list[str]:
+    """The values with the most rows in both, ties by name."""
+    both = ((-old.get(value, 0) - new.get(value, 0), value) for value in among)
+    return [value for _, value in nsmallest(most, both)]
 
 
-def _is_null(value: Any) -> bool:
-    return value is None or value != value
+def _rest_in_buckets(reference: Values, current: Values, common: list[str], most: int) -> Counts:
+    """The common values by name, and all others by hash bucket: which ones share a bucket is no matter of luck."""
+    groups = max(2, 1 << (max(most, 2).bit_length() - 1))
+    places = [bucket_of(value) for value in common]
+    rows = []
+    for column in (reference, current):
+        named, buckets = [column.named.get(value, 0) for value in common], column.in_buckets().copy()
+        np.subtract.at(buckets, places, named)
+        rows.append(np.array([*named, *buckets.reshape(BUCKETS // min(groups, BUCKETS), -1).sum(axis=0)], np.float64))
+    names = [f"others {k + 1}/{len(rows[0]) - len(common)}" for k in range(len(rows[0]) - len(common))]
+    for value, _ in sorted(current.named.items(), key=lambda item: item[1]):
+        if value not in common:
+            names[bucket_of(value) % len(names)] = f"others such as {value!r}"
+    return Counts((*map(repr, common), *names), *rows)
+
+
+def _with_nulls(counts: Counts, reference: Values, current: Values) -> Counts:
+    return Counts(
+        (*counts.names, NULL),
+        np.append(counts.reference, float(reference.nulls)),
+        np.append(counts.current, float(current.nulls)),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +23,7 @@ UNKNOWN, CONFLICTING = "unknown id", "conflicts with an earlier label"
 
 # Labels of one transaction: a few milliseconds, so that the server's writer never waits long for the lock.
 _CHUNK = 2000
+_IDS_AT_ONCE = 20_000
 
 _JOIN = "INSERT INTO labels (id, value, at, source) VALUES (?, ?, ?, ?)"
 _KEEP_ASIDE = "INSERT OR IGNORE INTO labels_aside (id, value, at, source, reason) VALUES (?, ?, ?, ?, ?)"
@@ -49,12 +50,18 @@ class LabelReport(Struct, frozen=True):
     conflicting: tuple[Label, ...] = ()
 
 
-def write(connection: sqlite3.Connection, labels: Sequence[Label]) -> LabelReport:
+# Which of some ids are sealed, as the connection sees it.
+Sealed = Callable[[sqlite3.Connection, Sequence[str]], set[str]]
+
+
+def write(connection: sqlite3.Connection, labels: Sequence[Label], sealed: Sealed) -> LabelReport:
     """Join the labels in transactions of a few milliseconds each. Raises BadData before anything is written."""
     for label in labels:
         if not (math.isfinite(label.value) and math.isfinite(label.at)):
             raise BadData(f"`value` and `at` of a label must be finite numbers, got {label!r}")
-    reports = [_write_chunk(connection, labels[start : start + _CHUNK]) for start in range(0, len(labels), _CHUNK)]
+    reports = [
+        _write_chunk(connection, labels[start : start + _CHUNK], sealed) for start in range(0, len(labels), _CHUNK)
+    ]
     return LabelReport(
         sum(r.kept for r in reports),
         tuple(label for r in reports for label in r.unknown),
@@ -69,11 +76,27 @@ def aside(connection: sqlite3.Connection) -> list[tuple[Label, str]]:
     return [(Label(id, value, at, source), reason) for id, value, at, source, reason in rows]
 
 
-def _write_chunk(connection: sqlite3.Connection, labels: Sequence[Label]) -> LabelReport:
-    connection.execute("BEGIN IMMEDIATE")
+def adopt(connection: sqlite3.Connection) -> None:
+    """Join the labels that overtook their records, inside of a transaction."""
     for statement in _ADOPT:
         connection.execute(statement)
+
+
+def of(connection: sqlite3.Connection, ids: Sequence[str]) -> Iterator[tuple[str, float, float]]:
+    """The labels of the ids: id, value, and when it became known."""
+    if connection.execute("SELECT 1 FROM labels LIMIT 1").fetchone() is None:
+        return
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        some = (msgspec.json.encode(ids[start : start + _IDS_AT_ONCE]).decode(),)
+        sql = "SELECT id, value, at FROM labels WHERE id IN (SELECT value FROM json_each(?))"
+        yield from connection.execute(sql, some)
+
+
+def _write_chunk(connection: sqlite3.Connection, labels: Sequence[Label], sealed: Sealed) -> LabelReport:
+    connection.execute("BEGIN IMMEDIATE")
+    adopt(connection)
     known, values = _known(connection, labels)
+    known |= sealed(connection, [label.id for label in labels if label.id not in known])
     kept: dict[str, Label] = {}
     unknown, conflicting, repeated = [], [], 0
     for label in labels:

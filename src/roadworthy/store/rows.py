@@ -17,7 +17,7 @@ from msgspec import Struct
 from roadworthy.core.record import Record
 from roadworthy.core.wire import Arm, Step
 
-VERSION = 2
+VERSION = 3
 
 # `kind` is the arm and whether the request failed; (id, kind) is what keeps a row the only one. An index of fewer bytes
 # is one that costs less to keep, so releases are numbers. `records_at` holds all that a count needs, so that it never
@@ -46,7 +46,7 @@ _FLOATS = 1  # a list of numbers that were 32-bit floats before they came here, 
 _LITTLE = sys.byteorder == "little"
 
 
-class _Body(Struct, array_like=True, frozen=True):
+class Body(Struct, array_like=True, frozen=True):
     """What of a record is not in a column. Another field goes to the end, with a default."""
 
     inputs: dict[str, Any]
@@ -78,7 +78,7 @@ def row_of(record: Record) -> Row:
     kind = KINDS.get((record.arm, record.error is not None))
     if kind is None:
         raise TypeError(f"`arm` of a record must be one of {', '.join(ARMS)}, got {record.arm!r}")
-    body = _encode(
+    body = encode(
         (
             record.inputs,
             record.outputs,
@@ -116,6 +116,15 @@ def record_of(id: str, kind: int, at: float, release: str, body: bytes) -> Recor
         b.tags,
         b.error,
     )
+
+
+def body_of(body: bytes) -> Body:
+    """What is in a row's bytes, with lists of 32-bit floats as arrays; for whoever makes columns of rows."""
+    if body[0] & 0xF0 == 0x90:
+        return _decode_with_arrays(body)
+    r = _decode_whole(body)
+    inputs, outputs, seconds, tags = dict(r.inputs), dict(r.outputs), dict(r.seconds), dict(r.tags)
+    return Body(inputs, outputs, seconds, r.confidence, tags, r.path, r.error, r.prediction_set, r.usd, r.tokens)
 
 
 class Insert:
@@ -158,7 +167,7 @@ def _insert_of(rows: int) -> str:
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Bring a file of version 1 to this one, inside of a transaction. Bodies stay as they are; `record_of` reads both.
+    """Bring a file of version 1 to version 2, inside of a transaction. Bodies stay as they are; `record_of` reads both.
 
     Version 1 wrote (id, arm, at, release, failed) as they were, and the whole record as its body.
     """
@@ -196,6 +205,15 @@ def _listed(code: int, data: memoryview) -> list[float]:
     return list(struct.unpack(f"<{len(data) // 4}f", data))
 
 
-_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
-_decode = msgspec.msgpack.Decoder(_Body, ext_hook=_listed).decode
+def _array(code: int, data: memoryview) -> Any:
+    import numpy as np
+
+    if code != _FLOATS:
+        raise ValueError(f"a newer Roadworthy wrote this record (value of type {code}): upgrade roadworthy")
+    return np.frombuffer(data, "<f4")
+
+
+encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+_decode = msgspec.msgpack.Decoder(Body, ext_hook=_listed).decode
+_decode_with_arrays = msgspec.msgpack.Decoder(Body, ext_hook=_array).decode
 _decode_whole = msgspec.msgpack.Decoder(Record).decode

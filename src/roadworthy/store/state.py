@@ -14,6 +14,7 @@ from typing import IO
 from sqlalchemy import URL, Engine, Table
 
 from roadworthy.core.errors import Taken
+from roadworthy.core.spec import Log
 from roadworthy.store.blobs import Blobs
 from roadworthy.store.files import Durability, StoreError
 from roadworthy.store.metadata import metadata, open_engine
@@ -33,22 +34,28 @@ class State:
     blobs: Blobs
 
     @classmethod
-    def open(cls, directory: Path, durability: Durability = "power") -> State:
-        """Open the directory itself, made where it is missing. Raises StoreError, naming the file at fault."""
+    def open(cls, directory: Path, durability: Durability = "power", log: Log | None = None) -> State:
+        """Open the directory itself, made where it is missing. Raises StoreError, naming the file at fault.
+
+        `log` says what becomes of records when the disk is full; a relative `spill` begins at the directory's parent,
+        where the project file is.
+        """
         try:
             directory.mkdir(parents=True, exist_ok=True)
             # Two processes that start on a new directory: the second waits until the files are made.
             with (directory / "open.lock").open("a") as turn:
                 fcntl.flock(turn, fcntl.LOCK_EX)
-                return cls._open(directory, durability)
+                return cls._open(directory, durability, log or Log())
         except OSError as error:
             raise StoreError(f"cannot open the state directory `{directory}`: {error}") from error
 
     @classmethod
-    def _open(cls, directory: Path, durability: Durability) -> State:
+    def _open(cls, directory: Path, durability: Durability, log: Log) -> State:
         engine = open_engine(URL.create("sqlite", database=str(directory / "metadata.db")))
         try:
-            return cls(directory, engine, RecordLog(directory / "records.db", durability), Blobs(directory / "blobs"))
+            spill = directory.absolute().parent / log.spill if log.spill else None
+            records = RecordLog(directory / "records.db", durability, log.when_full, spill)
+            return cls(directory, engine, records, Blobs(directory / "blobs"))
         except BaseException:
             engine.dispose()
             raise

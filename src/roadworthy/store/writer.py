@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 from roadworthy.store.files import StoreError, sentence, sync_log
+from roadworthy.store.full_disk import Overflow, is_full
 
 Row = tuple[Any, ...]
 Insert = Callable[[Sequence[Row]], None]
@@ -44,8 +45,10 @@ class Writer:
         path: Path,
         connect: Callable[[], sqlite3.Connection],
         insert_through: Callable[[sqlite3.Connection], Insert],
+        overflow: Overflow | None = None,
     ) -> None:
         self.path = path
+        self._overflow = overflow
         self._connect = connect
         self._insert_through = insert_through
         self._queue: SimpleQueue[Group | None] = SimpleQueue()
@@ -57,8 +60,9 @@ class Writer:
 
     @property
     def busy(self) -> bool:
-        """Is a commit under way, or about to be?"""
-        return self._committing or not self._queue.empty()
+        """Is a commit under way, or about to be? What waits for room goes first."""
+        waits = self._overflow is not None and self._overflow.waiting
+        return self._committing or waits or not self._queue.empty()
 
     def put(self, group: Group) -> None:
         """Have a group written; after `close` it is refused with a sentence."""
@@ -80,6 +84,7 @@ class Writer:
         self._thread.join()
         self._closed = True
         self._refuse_late()
+        self._give_back_at_last()
         self._drop_connection()
 
     def _run(self) -> None:
@@ -91,6 +96,8 @@ class Writer:
     def _write_groups(self, groups: list[Group]) -> None:
         self._committing = not all(group.written for group in groups)
         try:
+            if self._goes_aside(groups):
+                return
             self._commit(groups)
         # Whatever it is, it must reach the callers: a writer that dies would leave all of them waiting for ever.
         except Exception as error:
@@ -98,22 +105,56 @@ class Writer:
             # All that waits fails with it: one busy timeout a turn, never one a caller.
             groups += self._waiting()
             why = sentence(self.path, error) if isinstance(error, sqlite3.Error) else f"`{self.path}`: {error!r}"
-            _tell(groups, f"not recorded: {why}")
+            # What is written already, and only not synced, nobody can answer for.
+            full = is_full(error)
+            aside = [group for group in groups if full and not group.written]
+            _tell([group for group in groups if not full or group.written], f"not recorded: {why}")
+            if aside:
+                _tell(aside, self._take(aside, why))
         else:
             _tell(groups, None)
         finally:
             self._committing = False
 
+    def _goes_aside(self, groups: list[Group]) -> bool:
+        """While rows wait for room, others join them, and the disk is tried again only now and then."""
+        aside = self._overflow is not None and self._overflow.waiting and not self._overflow.due
+        if not aside or any(group.written for group in groups):
+            return False
+        _tell(groups, self._take(groups, f"`{self.path}`: the disk was full a moment ago"))
+        return True
+
+    def _take(self, groups: Sequence[Group], why: str) -> str | None:
+        """Why the groups are not recorded; None where somebody answers for them."""
+        if self._overflow is None:
+            return f"not recorded: {why}"
+        try:
+            self._overflow.take([row for group in groups for row in group.rows], why)
+        except OSError as error:
+            return f"not recorded: {why}; and not spilled: {error}"
+        return None
+
     def _commit(self, groups: Sequence[Group]) -> None:
         if self._connection is None or self._insert is None:
             self._connection = self._connect()
             self._insert = self._insert_through(self._connection)
+        if self._overflow is not None and self._overflow.waiting:
+            self._overflow.give_back(self._connection, self._insert)
         rows = [row for group in groups if not group.written for row in group.rows]
         if rows:
             # Where this connection syncs, it syncs the log from its beginning, and so what others wrote to it.
             self._insert(rows)
         elif any(group.written for group in groups):
             sync_log(self.path)
+
+    def _give_back_at_last(self) -> None:
+        """What is still aside goes to the log, or stays where the next process finds it."""
+        if self._overflow is None:
+            return
+        with suppress(sqlite3.Error, OSError):
+            if self._overflow.waiting:
+                self._commit([])
+        self._overflow.close()
 
     def _pull(self, wait: bool) -> Group | None:
         """The next group; None when there is none, or when the queue says that this is the end."""

@@ -1,4 +1,4 @@
-"""The laws of detectors: calm on one law, loud on another, waiting on nothing, and pure.
+"""The laws of detectors: calm on one law, loud on another, deaf to a slip, waiting on nothing, and pure.
 
 Each check raises AssertionError with a sentence. `check_detector` runs them all, in a few seconds.
 """
@@ -6,16 +6,20 @@ Each check raises AssertionError with a sentence. `check_detector` runs them all
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roadworthy.core.measure import Verdict
+from roadworthy.core.profile import Reference
 from roadworthy.core.stats import binomial_survival
 from roadworthy.core.window import Window
 from roadworthy.observe.base import Detector
 
-SIZES = (60, 300, 2000)
+SIZES = (50, 300, 2000)
+PLANTED = 1e6
 # A law that holds breaks a check this rarely.
 SURPRISE = 1e-5
 
@@ -31,6 +35,8 @@ def check_detector(leaf: type, draws: int = 100) -> None:
     check_is_pure(detector)
     check_is_calm(detector, draws)
     check_is_loud(detector)
+    check_stands_a_planted_value(detector)
+    check_tells_of_other_columns(detector)
 
 
 def check_waits_on_nothing(detector: Detector) -> None:
@@ -43,7 +49,7 @@ def check_waits_on_nothing(detector: Detector) -> None:
         (world(rng, 500), Window({}, {}, np.empty(0), np.empty(0)), "no rows and no columns"),
     ):
         try:
-            verdict = detector(reference, current)
+            verdict = detector(Reference.of(reference), current)
         except Exception as wrong:
             raise AssertionError(f"{detector!r} must wait on {what}, and raises {wrong!r}") from wrong
         assert verdict.decision == "wait", f"{detector!r} must wait on {what}, said {verdict.decision!r}"
@@ -74,7 +80,9 @@ def check_is_calm(detector: Detector, draws: int = 100) -> None:
     assert 0 < alpha <= 0.1, f"{detector!r}: `alpha` must be above 0 and at most 0.1, got {alpha!r}"
     for rows in SIZES:
         rng = np.random.default_rng(rows)
-        alarms = sum(detector(world(rng, 2000), world(rng, rows)).decision == "fail" for _ in range(draws))
+        alarms = sum(
+            detector(Reference.of(world(rng, 2000)), world(rng, rows)).decision == "fail" for _ in range(draws)
+        )
         surprise = binomial_survival(alarms, draws, alpha)
         told = f"{detector!r} raised {alarms} false alarms in {draws} draws of {rows} rows, with alpha {alpha:g}"
         assert surprise > SURPRISE, told
@@ -83,9 +91,47 @@ def check_is_calm(detector: Detector, draws: int = 100) -> None:
 def check_is_loud(detector: Detector) -> None:
     """Where inputs, answers and outcomes all moved, every detector has something to alarm about, and says what."""
     rng = np.random.default_rng(2)
-    verdict = detector(world(rng, 5000), world(rng, 5000, moved=True))
+    verdict = detector(Reference.of(world(rng, 5000)), world(rng, 5000, moved=True))
     assert verdict.decision == "fail", f"{detector!r} must alarm where everything moved, said {verdict!r}"
     assert verdict.evidence, f"{detector!r} alarms without evidence: a Measurement for what moved"
+
+
+def check_stands_a_planted_value(detector: Detector) -> None:
+    """One value of 1e6 changes no verdict, neither on the same law nor beside a shift of one standard deviation."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        reference, now = Reference.of(world(rng, 5000)), world(rng, 600)
+        for what, shift in (("nothing moved", 0.0), ("a column moved by one standard deviation", 1.0)):
+            values = now.inputs["temperature"] + shift
+            planted = values.copy()
+            planted[7] = PLANTED
+            said, then = (detector(reference, with_input(now, "temperature", v)) for v in (values, planted))
+            told = f"{detector!r}: where {what}, one planted value of {PLANTED:g} turns {said.decision!r} into"
+            assert then.decision == said.decision, f"{told} {then.decision!r} ({then.because})"
+
+
+def check_tells_of_other_columns(detector: Detector) -> None:
+    """Who looks at single columns, and names them in the evidence, tells of one that vanished and of a new one."""
+    rng = np.random.default_rng(3)
+    reference, now = Reference.of(world(rng, 2000)), world(rng, 2000)
+    evidence = detector(reference, world(rng, 2000, moved=True)).evidence
+    looked_at = [name for name in now.inputs if name in {measured.where for measured in evidence}]
+    for name in looked_at:
+        verdict = detector(reference, with_input(now, name, None))
+        told = f"{detector!r} must alarm or wait when `{name}` vanishes, and name it; said {verdict!r}"
+        assert verdict.decision != "pass", told
+        assert name in verdict.because, told
+    if looked_at:
+        verdict = detector(reference, with_input(now, "brand_new", np.arange(float(now.n))))
+        assert "brand_new" in verdict.because, f"{detector!r} must name a new column, said {verdict.because!r}"
+
+
+def with_input(window: Window, name: str, values: NDArray[Any] | None) -> Window:
+    """The same window with other values of one input, or without it."""
+    inputs = {**window.inputs, name: values} if values is not None else dict(window.inputs)
+    if values is None:
+        del inputs[name]
+    return replace(window, inputs=inputs)
 
 
 def world(rng: np.random.Generator, n: int, moved: bool = False) -> Window:
@@ -115,7 +161,7 @@ def world(rng: np.random.Generator, n: int, moved: bool = False) -> Window:
 def _seeded(detector: Detector, reference: Window, current: Window, seed: int) -> Verdict:
     random.seed(seed)
     np.random.seed(seed)
-    return detector(reference, current)
+    return detector(Reference.of(reference), current)
 
 
 def _values(window: Window) -> list[Any]:

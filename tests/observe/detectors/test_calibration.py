@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from roadworthy.core.profile import Reference
 from roadworthy.core.window import Window
 from roadworthy.observe.detectors.calibration import Calibration
 
@@ -15,7 +16,7 @@ def window(n, off=0.0, seed=0, labelled=1.0, outputs=None):
     return Window({}, {"probability": p} if outputs is None else outputs, labels, np.zeros(n))
 
 
-REFERENCE = window(1000, seed=9)
+REFERENCE = Reference.of(window(1000, seed=9))
 
 
 def test_probabilities_that_come_true_are_calm():
@@ -59,7 +60,7 @@ def test_rows_without_a_probability_do_not_count():
 
 
 def test_needs_no_reference():
-    nothing = Window({}, {}, np.empty(0), np.empty(0))
+    nothing = Reference({}, {}, np.empty(0), np.empty(0))
     verdict = Calibration()(nothing, window(1500, off=0.15))
     assert verdict.decision == "fail"
     assert "reference" not in verdict.because

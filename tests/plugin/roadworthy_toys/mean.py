@@ -1,4 +1,4 @@
-"""A detector of somebody else's: it looks at means only."""
+"""A detector of somebody else's: it looks at means only, and lets nothing wild into them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.measure import Measurement, Verdict
+from roadworthy.core.profile import Reference
 from roadworthy.core.window import Window
 
 LEAST = 30
@@ -15,26 +16,30 @@ LEAST = 30
 
 @dataclass(frozen=True)
 class Mean:
-    """Alarms when the mean of a numeric input moves by more than `sigmas` standard errors."""
+    """Alarms when the mean of a numeric input moves by more than `sigmas` standard errors, or an input vanishes."""
 
     sigmas: float = 8.0
     alpha: float = 0.01
 
-    def __call__(self, reference: Window, current: Window) -> Verdict:
-        shared = [n for n, values in current.inputs.items() if values.dtype != object and n in reference.inputs]
-        gaps = {n: gap(reference.inputs[n], current.inputs[n]) for n in shared}
-        if not gaps or not reference.n or not current.n:
-            return Verdict("wait", "no rows to compare", "plugged_mean")
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
+        numbers = [n for n, values in reference.inputs.items() if values.dtype != object]
+        gone = [n for n in numbers if n not in current.inputs]
+        new = ", ".join(n for n in current.inputs if n not in reference.inputs)
+        if not numbers or not reference.n or not current.n or gone:
+            return Verdict("wait", f"no rows to compare of {gone or 'any'}", "plugged_mean")
+        gaps = {n: gap(reference.inputs[n], current.inputs[n]) for n in numbers}
         worst = max(gaps, key=lambda n: gaps[n])
         found = tuple(Measurement("sigmas", gaps[n], current.n, where=n) for n in sorted(gaps, key=lambda n: -gaps[n]))
         moved = "fail" if gaps[worst] > self.sigmas else "pass"
-        return Verdict(moved, f"{worst} moved by {gaps[worst]:.1f} standard errors", "plugged_mean", found)
+        told = f"{worst} moved by {gaps[worst]:.1f} standard errors{'; new: ' + new if new else ''}"
+        return Verdict(moved, told, "plugged_mean", found)
 
 
 def gap(before: NDArray[np.float64], now: NDArray[np.float64]) -> float:
-    """How many standard errors lie between two means; 0 where too few values are known."""
+    """How many standard errors lie between two means, trimmed to where the earlier values lie; 0 of too few values."""
     before, now = before[~np.isnan(before)], now[~np.isnan(now)]
     if len(before) < LEAST or len(now) < LEAST:
         return 0.0
-    error = float(np.sqrt(before.var() / len(before) + now.var() / len(now)))
+    before, now = (np.clip(values, *np.quantile(before, (0.01, 0.99))) for values in (before, now))
+    error = float(np.append(before, now).std() * np.sqrt(1 / len(before) + 1 / len(now)))
     return abs(float(before.mean() - now.mean())) / error if error else 0.0

@@ -27,18 +27,25 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--look-seconds", type=float, default=10.0, help="how often a running rollout's gates are asked (10)"
     )
+    parser.add_argument(
+        "--no-tend", action="store_true", help="start no `roadworthy tend` beside it: another process tends the records"
+    )
     parser.add_argument("--clock", choices=["wall", "request"], default="wall", help="`request` replays the past")
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Runs until SIGTERM or ^C, then drains. On a replayed clock whoever replays asks the gates."""
     from roadworthy.app.server import serve
+    from roadworthy.cli.beside import tended
     from roadworthy.cli.looking import looking
 
     spec = open_spec(args)
     host = args.host or spec.serving.host
     port = spec.serving.port if args.port is None else args.port
     state = args.state or spec.state
-    with looking(spec, state, args.look_seconds) if args.clock == "wall" else nullcontext():
+    live = args.clock == "wall"
+    looked = looking(spec, state, args.look_seconds) if live else nullcontext()
+    tidied = tended(spec.root, state) if live and not args.no_tend else nullcontext()
+    with looked, tidied:
         serve(spec, state, host, port, args.admin_port, args.grpc_port, args.clock)
     return Outcome({"stopped": True}, "stopped")

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
     spec = open_spec(args, check_files=False)
     directory = args.state or spec.state
-    with State.open(directory, spec.serving.durability) as state, the_only_one(directory):
+    with State.open(directory, spec.serving.durability, spec.log) as state, the_only_one(directory):
         tender = Tender(state, chores_of(spec, state))
         if args.once:
             return _told(tender.turn(time.time()))

@@ -1,1 +1,1 @@
-"""One change detector for a stream of values a file."""
+"""One stream a file: what hears one value after the other and says when their law changed."""

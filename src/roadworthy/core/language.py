@@ -1,4 +1,4 @@
-"""Tongue guesses the language of a text by its script and its commonest little words: coarse, small and offline."""
+"""Language guesses what a text is written in, by its script and its commonest little words: coarse, small, offline."""
 
 from __future__ import annotations
 

@@ -1,0 +1,32 @@
+"""How good the answers are: with the labels that came, without the others, by slice and over time."""
+
+from __future__ import annotations
+
+import argparse
+
+from roadworthy.cli.opening import existing_state, open_spec, project_option
+from roadworthy.cli.outcome import Outcome
+from roadworthy.cli.spans import stretch_of, stretch_options
+from roadworthy.core.measure import EXIT_CODES
+
+EXAMPLE = "roadworthy quality --project examples/flights --days 28"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Which answers."""
+    project_option(parser)
+    stretch_options(parser, 28.0)
+    parser.add_argument("--release", default="", metavar="DIGEST", help="only answers of this release (all)")
+
+
+def run(args: argparse.Namespace) -> Outcome:
+    """Exit code 0 when what is required holds, 1 when it does not or labels are wrong, 3 when more data is needed."""
+    from roadworthy.cli.watched_quality import quality_of
+    from roadworthy.observe.quality_text import quality_text
+    from roadworthy.registry.releases import Registry
+
+    spec = open_spec(args, check_files=False)
+    with existing_state(spec) as state:
+        release = Registry(state).get(args.release).digest if args.release else None
+        found = quality_of(spec, state, stretch_of(args, state), release)
+    return Outcome(found, quality_text(found), EXIT_CODES[found.decision])

@@ -1,0 +1,39 @@
+"""Kolmogorov-Smirnov: how far are the cumulative distributions of the columns apart?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from roadworthy.core.measure import Verdict
+from roadworthy.core.profile import Profile, Reference
+from roadworthy.core.window import Window
+from roadworthy.observe.base import detector
+from roadworthy.observe.distances import kolmogorov_smirnov
+from roadworthy.observe.pairs import check, compare
+
+
+@detector("ks")
+@dataclass(frozen=True)
+class Ks:
+    """Alarms when the largest gap between the cumulative distributions of a column is above `least` and beyond chance.
+
+    The p-value holds at any number of rows, and with ties. Null counts as the least value; categories are left out, as
+    they have no order. `alpha` bounds the false alarms of one look over all columns together (Holm 1979). `columns` are
+    inputs or outputs, all inputs where empty. Rows count as independent.
+    """
+
+    alpha: float = 0.01
+    columns: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    least: float = 0.1
+    least_rows: int = 50
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def __call__(self, reference: Reference, current: Window) -> Verdict:
+        return self.judge(reference.profile, Profile.of(current, like=reference.profile))
+
+    def judge(self, reference: Profile, current: Profile) -> Verdict:
+        """The same of two profiles, the second made `like` the first: of rows that no memory holds at once."""
+        return compare(self, reference, current, "ks", kolmogorov_smirnov, ordered=True)

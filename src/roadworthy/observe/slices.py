@@ -1,0 +1,254 @@
+"""Finds the slices of production, of one or two columns, where answers are worse than elsewhere, beyond chance."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from msgspec import Struct
+
+from roadworthy.core.measure import Measurement
+from roadworthy.core.stats import mean, proportion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Correction = Literal["holm", "benjamini-hochberg"]
+# Numbers with more distinct values than this are cut at their quantiles.
+MOST_VALUES = 12
+MOST_CATEGORIES = 40
+# Below this variance of its count of errors a slice is tested exactly; above, the normal tail is close enough.
+EXACT_BELOW = 100.0
+
+
+class Slice(Struct, frozen=True):
+    """A part of the rows where the loss is higher: the loss there and elsewhere, and how much comes of it.
+
+    `where` reads `column=value` or `column=value, column=value`. `excess` is the loss there that would be gone if it
+    were as elsewhere, as a share of all loss. `p` is corrected for the `looked_at` slices, and so are the intervals.
+    """
+
+    where: str
+    loss: Measurement
+    elsewhere: Measurement
+    excess: float
+    p: float
+    looked_at: int
+
+
+def worse_slices(
+    columns: Mapping[str, NDArray[Any]],
+    loss: Floats,
+    *,
+    name: str = "wrong",
+    at_least: int = 50,
+    alpha: float = 0.01,
+    correction: Correction = "holm",
+    pairs: bool = True,
+    most: int = 10,
+    quantiles: int = 4,
+) -> tuple[Slice, ...]:
+    """Slices of one or two columns whose mean loss is higher than elsewhere, the surest first.
+
+    `loss` (n,) is 0 or 1 (wrong), or a number, NaN where unknown. A slice of `at_least` rows is tested against all
+    other rows: by the hypergeometric law for 0 and 1, by ranks for numbers (Wilcoxon 1945), so that one huge loss is no
+    slice. `alpha` bounds the chance of any false slice (Holm 1979), or the expected share of false ones among those
+    found (Benjamini & Hochberg 1995). What a surer slice explains already is left out.
+    """
+    known = np.flatnonzero(~np.isnan(loss))
+    loss = loss[known]
+    if len(loss) < 2 * at_least or loss.min() == loss.max():
+        return ()
+    binary = bool(np.isin(loss, (0.0, 1.0)).all())
+    marks = _Marks(loss if binary else _ranks(loss), binary)
+    facets = [_facet(column, values[known], quantiles) for column, values in columns.items() if values.ndim == 1]
+    tested = sorted(_tested(facets, marks, at_least, pairs), key=lambda part: (part.p, -part.z))
+    levels = _corrected([part.p for part in tested], correction)
+    found = [(part, p) for part, p in zip(tested, levels, strict=True) if p <= alpha]
+    telling = _telling(found, marks, alpha / max(1, len(tested)), most)
+    return tuple(_slice(part, p, loss, binary, name, len(tested)) for part, p in telling)
+
+
+@dataclass(frozen=True)
+class _Facet:
+    """One column cut into named parts: the number of each row's part (n,)."""
+
+    names: tuple[str, ...]
+    part: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """What is compared: the losses where they are 0 and 1, else their ranks."""
+
+    values: Floats
+    binary: bool
+
+    def worse(self, inside: NDArray[np.bool_]) -> float:
+        """The one-sided p-value of these rows against the others."""
+        count = int(inside.sum())
+        if not 0 < count < len(self.values):
+            return 1.0
+        law = _Law.of(self)
+        return law.p(count, float(self.values[inside].sum()))[0]
+
+
+@dataclass(frozen=True)
+class _Law:
+    """How the sum of the marks of so many rows is spread where the slice is like any other."""
+
+    n: int
+    total: float
+    variance: float
+    binary: bool
+
+    @classmethod
+    def of(cls, marks: _Marks) -> _Law:
+        return cls(len(marks.values), float(marks.values.sum()), float(marks.values.var(ddof=1)), marks.binary)
+
+    def z(self, count: Floats, found: Floats) -> Floats:
+        spread = self.variance * count * (self.n - count) / self.n
+        return np.asarray((found - self.total * count / self.n) / np.sqrt(np.maximum(spread, 1e-12)))
+
+    def p(self, count: int, found: float) -> tuple[float, float]:
+        """The p-value and z."""
+        z = float(self.z(np.array([float(count)]), np.array([found]))[0])
+        spread = self.variance * count * (self.n - count) / self.n
+        if self.binary and spread < EXACT_BELOW and z > 1:
+            return _tail(round(found), count, round(self.total), self.n), z
+        # Not 1 - cdf, which is 0 from z = 8.3 on: slices are ranked by this.
+        return math.erfc(z / math.sqrt(2)) / 2, z
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A slice that was tested: the facets and the numbers of their parts that make it."""
+
+    facets: tuple[tuple[_Facet, int], ...]
+    p: float
+    z: float
+
+    @property
+    def rows(self) -> NDArray[np.bool_]:
+        inside = [facet.part == k for facet, k in self.facets]
+        return np.asarray(np.logical_and.reduce(inside))
+
+    @property
+    def where(self) -> str:
+        return ", ".join(facet.names[k] for facet, k in self.facets)
+
+
+def _facet(column: str, values: NDArray[Any], quantiles: int) -> _Facet:
+    """The parts of a column: its values where they are few, else its quantiles or commonest texts; null is one."""
+    if values.dtype == object:
+        return _texts(column, values)
+    known = values[~np.isnan(values)]
+    found = np.unique(known)
+    if len(found) <= MOST_VALUES:
+        part = np.searchsorted(found, np.where(np.isnan(values), 0.0, values))
+        names = [f"{column}={value:g}" for value in found.tolist()]
+    else:
+        edges = np.unique(np.quantile(known[np.isfinite(known)], np.linspace(0, 1, quantiles + 1)[1:-1]))
+        part = np.searchsorted(edges, values, side="right")
+        told = [f"{edge:.4g}" for edge in edges.tolist()]
+        names = [f"{column}<{told[0]}", *(f"{column}={a}..{b}" for a, b in pairwise(told))]
+        names.append(f"{column}>={told[-1]}")
+    return _Facet((*names, f"{column}=null"), np.where(np.isnan(values), len(names), part).astype(np.int64))
+
+
+def _texts(column: str, values: NDArray[Any]) -> _Facet:
+    given = ["null" if value is None else str(value) for value in values.tolist()]
+    common = [value for value, _ in Counter(given).most_common(MOST_CATEGORIES)]
+    number = {value: k for k, value in enumerate(common)}
+    names = (*(f"{column}={value}" for value in common), f"{column}=any other")
+    return _Facet(names, np.array([number.get(value, len(common)) for value in given], np.int64))
+
+
+def _tested(facets: Sequence[_Facet], marks: _Marks, at_least: int, pairs: bool) -> Iterator[_Part]:
+    """Every slice with rows enough, inside and outside, with its p-value."""
+    law = _Law.of(marks)
+    for facet in facets:
+        yield from _parts((facet,), marks, law, at_least)
+    for both in combinations(facets, 2) if pairs else ():
+        yield from _parts(both, marks, law, at_least)
+
+
+def _parts(facets: tuple[_Facet, ...], marks: _Marks, law: _Law, at_least: int) -> Iterator[_Part]:
+    width = len(facets[-1].names)
+    cell = facets[0].part if len(facets) == 1 else facets[0].part * width + facets[1].part
+    counts = np.bincount(cell).astype(np.float64)
+    sums = np.bincount(cell, marks.values)
+    for k in np.flatnonzero((counts >= at_least) & (counts <= law.n - at_least)).tolist():
+        p, z = law.p(int(counts[k]), float(sums[k]))
+        numbers = (k,) if len(facets) == 1 else divmod(k, width)
+        yield _Part(tuple(zip(facets, numbers, strict=True)), p, z)
+
+
+def _tail(hits: int, inside: int, total: int, n: int) -> float:
+    """P(at least `hits` of the `total` wrong rows fall among `inside` of n), drawn without putting back."""
+
+    def log_choose(a: int, b: int) -> float:
+        return math.lgamma(a + 1) - math.lgamma(b + 1) - math.lgamma(a - b + 1)
+
+    whole, p = log_choose(n, inside), 0.0
+    for k in range(max(hits, inside + total - n), min(inside, total) + 1):
+        term = math.exp(log_choose(total, k) + log_choose(n - total, inside - k) - whole)
+        p += term
+        if term < p * 1e-12:
+            break
+    return min(1.0, p)
+
+
+def _ranks(values: Floats) -> Floats:
+    """Midranks in (0, 1)."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    upto = np.cumsum(counts)
+    return np.asarray((upto - (counts - 1) / 2)[inverse] / (len(values) + 1), dtype=np.float64)
+
+
+def _corrected(p: Sequence[float], correction: Correction) -> list[float]:
+    """The p-values (in order) as they are after correction for their number."""
+    m, levels = len(p), np.array(p, dtype=np.float64)
+    if correction == "holm":
+        adjusted = np.maximum.accumulate(levels * (m - np.arange(m)))
+    else:
+        adjusted = np.minimum.accumulate((levels * m / np.arange(1, m + 1))[::-1])[::-1]
+    found: list[float] = np.minimum(adjusted, 1.0).tolist()
+    return found
+
+
+def _telling(
+    found: Sequence[tuple[_Part, float]], marks: _Marks, level: float, most: int
+) -> Iterator[tuple[_Part, float]]:
+    """The surest slice, then each that is still worse than elsewhere once the rows of those before are taken out."""
+    left, given = np.ones(len(marks.values), dtype=bool), 0
+    for part, p in found:
+        if given == most:
+            return
+        rows = part.rows
+        if given == 0 or _Marks(marks.values[left], marks.binary).worse(rows[left]) <= level:
+            given += 1
+            left &= ~rows
+            yield part, p
+
+
+def _slice(part: _Part, p: float, loss: Floats, binary: bool, name: str, looked_at: int) -> Slice:
+    # The slices that look worst are partly so by luck: their intervals are those of the worst of all looked at.
+    confidence = 1 - 0.05 / looked_at
+    inside = part.rows
+
+    def measured(rows: Floats, where: str) -> Measurement:
+        if binary:
+            return proportion(name, int(rows.sum()), len(rows), where, confidence)
+        return mean(name, rows, where, confidence=confidence)
+
+    within, elsewhere = measured(loss[inside], part.where), measured(loss[~inside], "elsewhere")
+    excess = float((within.value - elsewhere.value) * inside.sum() / loss.sum())
+    return Slice(part.where, within, elsewhere, excess, p, looked_at)
