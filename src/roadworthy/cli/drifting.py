@@ -12,14 +12,19 @@ from rich.text import Text
 from roadworthy.cli.flows import read
 from roadworthy.cli.spans import Stretch
 from roadworthy.cli.watched_quality import reference_for
+from roadworthy.cli.watching import sparkline
 from roadworthy.core.catalog import load
 from roadworthy.core.errors import Missing
 from roadworthy.core.measure import Decision, Verdict, worst
+from roadworthy.core.profile import Profile
 from roadworthy.core.window import Window
 from roadworthy.data.consistency import Consistency, consistency
 from roadworthy.data.skew import SkewReport, skew
 from roadworthy.data.skew_text import consistency_text, skew_text
+from roadworthy.observe.budget import alpha_a_look
+from roadworthy.observe.detectors.drift import Drift
 from roadworthy.observe.drift_kind import DriftKind, Kinds, lines
+from roadworthy.observe.drift_report import DriftReport, Histogram, drift_report
 from roadworthy.observe.profiles import reference_of
 from roadworthy.observe.watch import ANSWERING, Look, detectors_of, look
 
@@ -32,17 +37,20 @@ if TYPE_CHECKING:
     from roadworthy.store.state import State
 
 STYLES = {"pass": "green", "fail": "red", "wait": "yellow"}
-MOST_COLUMNS = 12
 
 
 class Drifted(Struct, frozen=True, omit_defaults=True):
-    """What each detector said of `rows` records with `since` <= at < `until`, and of which kind the drift is."""
+    """What each detector said of `rows` records with `since` <= at < `until`, and of which kind the drift is.
+
+    `report` has every distance of every column, with the histograms that they come from.
+    """
 
     since: float
     until: float
     rows: int
     looks: tuple[Look, ...]
     kind: DriftKind
+    report: DriftReport
     skew: SkewReport | None = None
     consistency: Consistency | None = None
 
@@ -62,6 +70,7 @@ def drifted(
     detectors = detectors_of(spec.monitor.detectors, spec.root, spec.monitor)
     looks = look(detectors, reference, records, stretch.since, stretch.until)
     window = Window.of(records)
+    current = Profile.of(window, like=reference.profile)
     kind = Kinds(output=spec.application.output)(reference, window, {one.detector: one.verdict for one in looks})
     return Drifted(
         stretch.since,
@@ -69,6 +78,7 @@ def drifted(
         window.n,
         tuple(looks),
         kind,
+        drift_report(reference.profile, current, Drift(alpha=alpha_a_look(spec.monitor))),
         _skew(spec, window) if skewed else None,
         _consistency(spec, window, recompute) if recompute else None,
     )
@@ -97,12 +107,9 @@ def _ids(ids: NDArray[np.object_] | None) -> list[str]:
 
 
 def drifted_text(found: Drifted) -> RenderableType:
-    """A table for each detector, the worst columns first, and the kind in words."""
-    parts: list[RenderableType] = []
-    for one in found.looks:
-        parts.append(_said(one.detector, one.verdict))
-        if one.verdict.evidence:
-            parts.append(_columns(one.verdict))
+    """What the detectors say, every column with its histograms drawn, and the kind in words."""
+    parts: list[RenderableType] = [_said(one.detector, one.verdict) for one in found.looks]
+    parts.append(_columns(found.report))
     parts.append(Text("\n".join(lines(found.kind)), style="bold"))
     if found.skew is not None:
         parts.append(skew_text(found.skew))
@@ -115,12 +122,18 @@ def _said(detector: str, verdict: Verdict) -> Text:
     return Text.assemble((f"{verdict.decision} ", STYLES[verdict.decision]), (f"{detector}: ", "bold"), verdict.because)
 
 
-def _columns(verdict: Verdict) -> Table:
-    table = Table("column", "measure", "value", "95 %", "p", "what moved", box=None, header_style="bold")
-    for one in verdict.evidence[:MOST_COLUMNS]:
-        p = one.conditions.get("p")
-        shown = "" if p is None else f"{p:.2g}"
-        bounds = f"{one.low:.3f} to {one.high:.3f}"
-        most = str(one.conditions.get("most", ""))
-        table.add_row(one.where, one.name, f"{one.value:.3f}", bounds, shown, most)
+def _columns(report: DriftReport) -> Table:
+    """A row for each column, those that moved first; the bars are the shares of rows, before above now."""
+    table = Table("column", "verdict", "effect", "p", "before / now", "what moved", box=None, header_style="bold")
+    for row in report.rows:
+        bars = "" if row.histogram is None else _bars(row.histogram)
+        effect = "" if row.effect is None else f"{row.effect.name} {row.effect.value:.3f}"
+        style = STYLES["fail"] if row.outcome in ("moved", "gone") else ""
+        table.add_row(row.column, Text(row.outcome, style), effect, f"{row.p:.2g}", bars, row.most)
     return table
+
+
+def _bars(histogram: Histogram) -> str:
+    """Both histograms on one scale, so that a bar that grew looks as if it did."""
+    top = max((*histogram.reference, *histogram.current), default=0.0)
+    return "\n".join(sparkline([*shares, top])[:-1] for shares in (histogram.reference, histogram.current))

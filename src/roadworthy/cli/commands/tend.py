@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -38,6 +37,7 @@ def run(args: argparse.Namespace) -> Outcome:
     """What each chore did; exit code 1 when one failed. Without --once it runs until SIGTERM or ^C."""
     from roadworthy.cli.beside import gone
     from roadworthy.cli.chores import chores_of
+    from roadworthy.cli.spans import clock_of
     from roadworthy.cli.tending import Done, Tender, tend_until, the_only_one
     from roadworthy.store.state import State
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> Outcome:
     with State.open(directory, spec.serving.durability, spec.log) as state, the_only_one(directory):
         tender = Tender(state, chores_of(spec, state))
         if args.once:
-            return _told(tender.turn(time.time()))
+            return _told(tender.turn(clock_of(state)))
         os.nice(NICENESS)
         stop = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -57,7 +57,9 @@ def run(args: argparse.Namespace) -> Outcome:
                 sys.stdout.write(f"{_time(done.at)} {done.chore}: {done.told or done.error}\n")
                 sys.stdout.flush()
 
-        tend_until(stop, tender, args.every, say, gone=gone(args.pid) if args.pid else lambda: False)
+        tend_until(
+            stop, tender, args.every, say, lambda: clock_of(state), gone(args.pid) if args.pid else lambda: False
+        )
     return Outcome({"stopped": True}, "stopped")
 
 
