@@ -109,6 +109,11 @@ def test_dimensions_that_part_rows_alike_become_one_with_aliases():
     assert "account" not in names
 
 
+def test_an_answered_class_is_a_dimension_and_a_score_is_none():
+    given = table(**{"outputs.label": ["spam", "ham"], "outputs.score": [0.25, 0.75]})
+    assert set(by_name(given, given)) == {"label"}
+
+
 @pytest.mark.parametrize("dtype", [pl.Categorical, pl.Boolean])
 def test_categories_and_booleans_are_values_too(dtype):
     values = pl.Series([True, False, True]) if dtype == pl.Boolean else pl.Series(["a", "b", "a"]).cast(dtype)

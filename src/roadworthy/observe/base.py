@@ -13,7 +13,7 @@ from roadworthy.core.window import Window
 if TYPE_CHECKING:
     import numpy as np
 
-    from roadworthy.observe.alerts import Alert
+    from roadworthy.observe.alert import Alert
     from roadworthy.observe.attributions import Attribution
     from roadworthy.observe.rollups import Series
 

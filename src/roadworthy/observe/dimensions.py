@@ -63,7 +63,7 @@ class Dimension:
 
 
 def dimensions(now: pl.DataFrame, before: pl.DataFrame) -> list[Dimension]:
-    """What rows can differ in: release, arm, tags, inputs, tokens, the cache, the batch and the answer.
+    """What rows can differ in: release, arm, tags, inputs, tokens, the class or the length of the answer, the cache.
 
     A column that one of the two lacks is there with nulls. What has one value only is left out.
     """
@@ -94,6 +94,9 @@ def _columns(now: pl.DataFrame, before: pl.DataFrame) -> Iterator[Dimension]:
     names = list(dict.fromkeys([*now.columns, *before.columns]))
     for column, name, role in _named(names):
         a, b = _pair(now, before, column)
+        # A class that was answered tells kinds of requests apart; a score only says again what the inputs do.
+        if column.startswith("outputs.") and a.dtype.is_numeric():
+            continue
         made = _of_column(name, role, a, b)
         if made is not None:
             yield made
@@ -105,7 +108,7 @@ def _named(columns: Sequence[str]) -> Iterator[tuple[str, str, Role]]:
     for column, role in (("release", "served"), ("arm", "served"), ("tokens", "asked")):
         if column in columns:
             yield column, column, role  # type: ignore[misc]
-    for group, role in (("tags", "asked"), ("inputs", "asked"), ("outputs", "happened")):
+    for group, role in (("tags", "asked"), ("inputs", "asked"), ("outputs", "asked")):
         for column in (c for c in columns if c.startswith(f"{group}.")):
             short = column.partition(".")[2]
             yield column, short if plain.count(short) == 1 else column, role  # type: ignore[misc]
@@ -224,7 +227,6 @@ def _derived(now: pl.DataFrame, before: pl.DataFrame) -> Iterator[Dimension]:
         return
     a, b = (_known_to_cache(frame) for frame in (now, before))
     yield Dimension("cache", "happened", a, b, ("cache=miss", "cache=hit"), np.eye(2) > 0)
-    yield _of_numbers("batch rows", "happened", batch_rows(now), batch_rows(before))
 
 
 def _known_to_cache(frame: pl.DataFrame) -> Codes:

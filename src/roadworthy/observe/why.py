@@ -41,6 +41,8 @@ TOLERANCE = 0.05
 # Causes that show in a comparison within the window, and the part of the increase that they must bring.
 OF_THEIR_OWN, LEAST_OWN_SHARE = ("slice", "release", "cache", "inputs", "mix"), 0.15
 LEAST_LATE_ROWS = 200
+# A second slice is looked for among so many rows.
+MOST_PEELED_ROWS = 200_000
 # What is described is not guessed at: rows that were only shown to a shadow answered nobody.
 SHADOW = "shadow"
 
@@ -212,9 +214,11 @@ class _Analysis:
         yield first
         a, b = ~self._rows_in(first.parts, "now"), ~self._rows_in(first.parts, "before")
         if a.sum() > LEAST_ROWS and b.sum() > LEAST_ROWS:
+            excess = self.split.increase * len(a) / a.sum()
+            every = max(1, int(a.sum()) // MOST_PEELED_ROWS)
+            a, b = _each(a, every), _each(b, every)
             rest = [d.take(a, b) for d in dims]
-            n = len(a) / a.sum()
-            second = SliceScan(rest, self.given.take(a, b), self.split.increase * n, self._noise).best()
+            second = SliceScan(rest, self.given.take(a, b), excess, self._noise / every).best()
             if second is not None:
                 yield second
 
@@ -236,10 +240,17 @@ class _Analysis:
         return picked
 
 
+def _each(rows: NDArray[np.bool_], every: int) -> NDArray[np.bool_]:
+    """Each k-th of the rows that are picked."""
+    return np.asarray(rows & (np.cumsum(rows) % every == 0))
+
+
 def _served(frame: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
-    return frame.filter(pl.col("arm") != SHADOW) if "arm" in frame.columns else frame
+    # To leave out none would copy every text for nothing.
+    shadows = "arm" in frame.columns and (frame["arm"] == SHADOW).any()
+    return frame.filter(pl.col("arm").ne_missing(SHADOW)) if shadows else frame
 
 
 def _moved(rows: MetricRows, now: pl.DataFrame, before: pl.DataFrame, when: Stretches, tolerance: float) -> Why:
