@@ -27,7 +27,7 @@ LEFT_BEHIND, LEFT_BEHIND_A_ROW = 0.35, 0.2
 PARENT_GAIN = 0.1
 KEPT = 40
 # The noise is the best slice of stretches of the baseline, which has no cause: so many are looked at, of so many rows.
-NULL_STRETCHES, MOST_NULL_ROWS = 4, 50_000
+NULL_STRETCHES, MOST_NULL_ROWS = 4, 20_000
 NOISE_TIMES = 1.5
 
 
