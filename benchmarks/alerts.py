@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from roadworthy.core.measure import Measurement, Requirement, judge, worst
 from roadworthy.core.record import Record
 from roadworthy.core.stats import nothing, proportion
-from roadworthy.observe.hours import WEEK, alarm_bound, deviation, usual
-from roadworthy.observe.rolling import roll_up
-from roadworthy.observe.rollups import Series, percentiles
+from roadworthy.observe.counts.hours import WEEK, alarm_bound, deviation, usual
+from roadworthy.observe.counts.rolling import roll_up
+from roadworthy.observe.counts.rollups import Series, percentiles
 from roadworthy.observe.rules.burn_rate import PAGE, BurnRate
 from roadworthy.observe.rules.cusum import Cusum, sums
 from roadworthy.observe.rules.seasonal import LEAST_BOUND, Seasonal

@@ -30,7 +30,7 @@ from roadworthy.core.profile import Profile
 from roadworthy.core.stats import binomial_survival, proportion
 from roadworthy.core.window import Window
 from roadworthy.observe.base import detector
-from roadworthy.observe.drift_report import drift_report
+from roadworthy.observe.drift.drift_report import drift_report
 
 BENCH = Path(__file__).resolve().parents[1] / ".bench"
 EVIDENTLY = ("evidently==0.7.23", "pandas<3")

@@ -24,13 +24,13 @@ from roadworthy.core.project import read_project
 from roadworthy.core.stats import auc, binomial_survival, mean, proportion
 from roadworthy.core.window import Window
 from roadworthy.data.tables import read_sample
-from roadworthy.observe.audit import Audit, trust
 from roadworthy.observe.base import estimator
-from roadworthy.observe.confidence_sequences import drifting_bounds, sampled_bounds
-from roadworthy.observe.draws import Draw
 from roadworthy.observe.estimators.cbpe import Cbpe
-from roadworthy.observe.label_free import Calibrated, both
-from roadworthy.observe.slices import worse_slices
+from roadworthy.observe.quality.audit import Audit, trust
+from roadworthy.observe.quality.confidence_sequences import drifting_bounds, sampled_bounds
+from roadworthy.observe.quality.draws import Draw
+from roadworthy.observe.quality.label_free import Calibrated, both
+from roadworthy.observe.quality.slices import worse_slices
 
 Floats = NDArray[np.float64]
 REPO = Path(__file__).parents[1]

@@ -21,8 +21,8 @@ import numpy
 from roadworthy.core.measure import Measurement
 from roadworthy.core.stats import proportion
 from roadworthy.core.tidy import as_windows
-from roadworthy.observe.text_health import TextBaseline
-from roadworthy.observe.text_measures import measured
+from roadworthy.observe.texts.text_health import TextBaseline
+from roadworthy.observe.texts.text_measures import measured
 
 LEAST_FOUND, MOST_FALSE, MOST_MS_A_KB = 0.9, 0.01, 0.7
 Spoil = Callable[[str, Random], str]

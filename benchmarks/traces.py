@@ -17,9 +17,9 @@ import msgspec
 
 from roadworthy.core.measure import Measurement
 from roadworthy.core.record import Record
-from roadworthy.observe.otlp import Reply
-from roadworthy.observe.trace_exporter import TraceExporter
-from roadworthy.observe.traces import Tracer
+from roadworthy.observe.export.otlp import Reply
+from roadworthy.observe.export.trace_exporter import TraceExporter
+from roadworthy.observe.export.traces import Tracer
 from roadworthy.store.state import State
 
 SECONDS = {"queue": 0.001, "model": 0.002, "total": 0.004}

@@ -30,8 +30,9 @@ class ToyCount:
 
     def __call__(self, reference: Window, current: Window) -> Verdict:
         numeric = [n for n, v in current.inputs.items() if v.dtype != object and n in reference.inputs]
-        if not numeric or not reference.n or not current.n:
-            return Verdict("wait", "no rows", "toy_count")
+        names = ", ".join({*reference.inputs} ^ {*current.inputs})
+        if not numeric or names or not reference.n or not current.n:
+            return Verdict("wait", "no rows" + names, "toy_count")
         gaps = {n: self._gap(reference.inputs[n], current.inputs[n]) for n in numeric}
         worst = max(gaps, key=lambda n: gaps[n])
         found = (Measurement("gap", gaps[worst], current.n, where=worst),)
@@ -41,7 +42,8 @@ class ToyCount:
         before, now = before[~np.isnan(before)], now[~np.isnan(now)]
         if len(before) < 30 or len(now) < 30:
             return 0.0
-        se = np.sqrt(before.var() / len(before) + now.var() / len(now))
+        before, now = (np.clip(values, *np.quantile(before, (0.01, 0.99))) for values in (before, now))
+        se = np.append(before, now).std() * np.sqrt(1 / len(before) + 1 / len(now))
         return float(abs(before.mean() - now.mean()) / se) if se else 0.0
 ''',
     "rollout/gates/toy_gate.py": '''"""A toy."""

@@ -15,7 +15,7 @@ from roadworthy.core.window import Window
 from roadworthy.observe.detectors.classifier import Classifier
 from roadworthy.observe.detectors.outputs import Outputs
 from roadworthy.observe.detectors.projections import Projections
-from roadworthy.observe.two_sample import compared, judged
+from roadworthy.observe.drift.two_sample import compared, judged
 
 Images = NDArray[np.float64]
 ALPHA = 0.05

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from roadworthy.core.measure import Measurement
 from roadworthy.core.stats import proportion
 from roadworthy.core.window import Window
-from roadworthy.observe.drift_kind import Kind, Kinds
+from roadworthy.observe.drift.drift_kind import Kind, Kinds
 
 Floats = NDArray[np.float64]
 KINDS: tuple[Kind, ...] = ("none", "inputs", "labels", "concept", "upstream fault")

@@ -23,7 +23,7 @@ from roadworthy.core.profile import Reference
 from roadworthy.core.sample import Sample
 from roadworthy.core.window import Window
 from roadworthy.observe.detectors.calibration import Calibration
-from roadworthy.observe.drift_kind import Kinds, lines
+from roadworthy.observe.drift.drift_kind import Kinds, lines
 
 Floats = NDArray[np.float64]
 Rule = Callable[[Floats, Floats, Floats], bool]

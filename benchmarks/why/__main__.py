@@ -25,7 +25,7 @@ from recording import Part, record
 
 from roadworthy.core.measure import Measurement, Requirement, judge
 from roadworthy.core.stats import proportion
-from roadworthy.observe.why import Why, why
+from roadworthy.observe.root_cause.why import Why, why
 
 MILLION = 1_000_000
 BOUNDS = (

@@ -10,10 +10,10 @@ import polars as pl
 from msgspec.structs import replace
 from recording import Part
 
-from roadworthy.observe.change_log import Change
-from roadworthy.observe.host import HostSample
-from roadworthy.observe.metric_rows import METRICS, Metric, measure
-from roadworthy.observe.why import Stretches
+from roadworthy.observe.root_cause.change_log import Change
+from roadworthy.observe.root_cause.host import HostSample
+from roadworthy.observe.root_cause.metric_rows import METRICS, Metric, measure
+from roadworthy.observe.root_cause.why import Stretches
 
 KINDS = ("slow slice", "slow release", "lost cache", "long inputs", "mix shift", "noisy host")
 CAUSE_KINDS = {

@@ -19,7 +19,7 @@ from traffic import Blend, drive
 
 from roadworthy.core.record import Record
 from roadworthy.core.spec import Rollout, Spec, Stage
-from roadworthy.observe.host import HostSample, Sampler, host_samples, sampling
+from roadworthy.observe.root_cause.host import HostSample, Sampler, host_samples, sampling
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.controller import Controller
 from roadworthy.store.state import State

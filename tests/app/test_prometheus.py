@@ -22,8 +22,8 @@ import yaml
 
 from roadworthy.app.server import Address, read_address
 from roadworthy.core.spec import Application, Columns, Data, Field, ModelSpec, Monitor, Slo, Spec
-from roadworthy.observe.grafana import dashboard
-from roadworthy.observe.prometheus_rules import rules, scrape_config
+from roadworthy.observe.export.grafana import dashboard
+from roadworthy.observe.export.prometheus_rules import rules, scrape_config
 from roadworthy.registry.releases import Registry
 
 CACHE = Path("/tmp/roadworthy-prometheus")

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from roadworthy.core.language import language_of
 from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Field
 from roadworthy.evaluate.slices import ALL, EVERYDAY, slices
-from roadworthy.core.language import language_of
 
 MAY_31, JUNE_1 = 1_370_000_000.0, 1_370_044_800.0
 

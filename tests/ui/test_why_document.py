@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roadworthy.observe.change_log import Change
-from roadworthy.observe.host import HostSample
-from roadworthy.observe.why import Stretches, Why, why
+from roadworthy.observe.root_cause.change_log import Change
+from roadworthy.observe.root_cause.host import HostSample
+from roadworthy.observe.root_cause.why import Stretches, Why, why
 from roadworthy.testing.incidents import frame
 from roadworthy.ui.markdown import markdown_of
 from roadworthy.ui.page import html_of

@@ -24,7 +24,7 @@ from roadworthy.core.errors import Late, Missing, Overloaded, RoadworthyError, u
 from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Signature, Spec
 from roadworthy.core.wire import Arm, Handler, Request, Response
-from roadworthy.observe.change_log import note_failed_load, note_load
+from roadworthy.observe.root_cause.change_log import note_failed_load, note_load
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.traffic import Traffic, traffic
 from roadworthy.serve.assemble import Assembled, assemble

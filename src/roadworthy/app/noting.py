@@ -9,8 +9,8 @@ from roadworthy import __version__
 from roadworthy.app.deployment import Deployment
 from roadworthy.app.fronts import Fronts
 from roadworthy.app.http import Server
-from roadworthy.observe.change_log import note_settings, note_start, note_stop
-from roadworthy.observe.host import Sampler, sampling
+from roadworthy.observe.root_cause.change_log import note_settings, note_start, note_stop
+from roadworthy.observe.root_cause.host import Sampler, sampling
 
 
 @contextmanager

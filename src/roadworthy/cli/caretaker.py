@@ -20,8 +20,8 @@ from roadworthy.core.profile import Reference
 from roadworthy.core.spec import Scenario, Spec
 from roadworthy.core.window import Window
 from roadworthy.learn.retrain import due
+from roadworthy.observe.alerting.minutes import sinks_of
 from roadworthy.observe.alerts import Alert, raised_since
-from roadworthy.observe.minutes import sinks_of
 from roadworthy.observe.watch import detectors_of, watch
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from roadworthy.cli.tending import Chore
 from roadworthy.cli.watched_quality import draw_of, quality_of, reference_for
 from roadworthy.core.measure import Verdict
 from roadworthy.observe.alert import Alert, CauseTable
-from roadworthy.observe.draws import collect
-from roadworthy.observe.explaining import explain_share, forget_attributions
-from roadworthy.observe.minutes import Watching, watch_minutes
+from roadworthy.observe.alerting.minutes import Watching, watch_minutes
+from roadworthy.observe.explanation.explaining import explain_share, forget_attributions
+from roadworthy.observe.quality.draws import collect
 from roadworthy.observe.watch import detectors_of, look_at, tell
 from roadworthy.registry.releases import Registry
 from roadworthy.store.retention import retain
@@ -92,9 +92,9 @@ class _Doing:
 
     def traces(self, now: float) -> str | None:
         """Export the sampled traces of what came since the last time."""
-        from roadworthy.observe.otlp import Collector
-        from roadworthy.observe.trace_exporter import TraceExporter
-        from roadworthy.observe.traces import Tracer
+        from roadworthy.observe.export.otlp import Collector
+        from roadworthy.observe.export.trace_exporter import TraceExporter
+        from roadworthy.observe.export.traces import Tracer
 
         if self._exporter is None:
             collector = Collector(self.spec.monitor.traces)
@@ -152,7 +152,7 @@ class _Doing:
 
     def _cause(self, alert: Alert) -> CauseTable | None:
         """What lies behind an alarm of the last minutes, as `roadworthy why` would say."""
-        from roadworthy.observe.incident import investigate
+        from roadworthy.observe.root_cause.incident import investigate
 
         metric = "errors" if alert.detector.startswith("slo-") else "p99"
         found = investigate(self.state, self.name, alert.at - CAUSE_MINUTES * MINUTE, alert.at, metric)

@@ -21,10 +21,10 @@ from roadworthy.core.window import Window
 from roadworthy.data.consistency import Consistency, consistency
 from roadworthy.data.skew import SkewReport, skew
 from roadworthy.data.skew_text import consistency_text, skew_text
-from roadworthy.observe.budget import alpha_a_look
 from roadworthy.observe.detectors.drift import Drift
-from roadworthy.observe.drift_kind import DriftKind, Kinds, lines
-from roadworthy.observe.drift_report import DriftReport, Histogram, drift_report
+from roadworthy.observe.drift.budget import alpha_a_look
+from roadworthy.observe.drift.drift_kind import DriftKind, Kinds, lines
+from roadworthy.observe.drift.drift_report import DriftReport, Histogram, drift_report
 from roadworthy.observe.profiles import reference_of
 from roadworthy.observe.watch import ANSWERING, Look, detectors_of, look
 

@@ -14,9 +14,9 @@ from roadworthy.core.insides import Columns, Explained, Insides
 from roadworthy.core.sample import Sample
 from roadworthy.core.window import Window
 from roadworthy.evaluate.answers import answers
-from roadworthy.observe.attributions import Attribution, attribute
 from roadworthy.observe.base import explainer
 from roadworthy.observe.explain import Explanation, explain
+from roadworthy.observe.explanation.attributions import Attribution, attribute
 from roadworthy.observe.profiles import reference_of
 from roadworthy.registry.releases import Registry
 from roadworthy.serve.base import engine

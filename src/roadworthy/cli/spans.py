@@ -37,7 +37,7 @@ def zone_option(parser: argparse.ArgumentParser) -> None:
 
 def stretch_of(args: argparse.Namespace, state: State) -> Stretch:
     """The stretch that the options name, on the clock of the records. Raises BadRequest."""
-    from roadworthy.observe.time_span import span, zone_named
+    from roadworthy.observe.root_cause.time_span import span, zone_named
 
     now = clock_of(state)
     if args.begin:

@@ -9,9 +9,9 @@ from roadworthy.core.errors import Missing
 from roadworthy.core.profile import Reference
 from roadworthy.core.window import Window
 from roadworthy.observe.base import estimator
-from roadworthy.observe.draws import Draw, chances
 from roadworthy.observe.profiles import reference_of
-from roadworthy.observe.quality import Evidence, Quality, Terms, quality
+from roadworthy.observe.quality.draws import Draw, chances
+from roadworthy.observe.quality.quality import Evidence, Quality, Terms, quality
 from roadworthy.observe.watch import ANSWERING
 from roadworthy.registry.releases import Registry
 

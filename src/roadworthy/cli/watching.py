@@ -18,8 +18,8 @@ from roadworthy.core.record import Record
 from roadworthy.core.sketch import Sketch
 from roadworthy.core.stats import proportion
 from roadworthy.observe.alerts import Alert, open_alerts
-from roadworthy.observe.counting import Known, count
-from roadworthy.observe.tally import HOUR, MINUTE, Cell, Tally, merged
+from roadworthy.observe.counts.counting import Known, count
+from roadworthy.observe.counts.tally import HOUR, MINUTE, Cell, Tally, merged
 
 if TYPE_CHECKING:
     from roadworthy.store.state import State

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from roadworthy.core.errors import Missing, unknown
 from roadworthy.core.measure import Verdict
 from roadworthy.observe.alert import DAY, NEVER, Alert, CauseTable, Severity, Sink, Status
-from roadworthy.observe.delivery import deliver, write_with_dues
+from roadworthy.observe.alerting.delivery import deliver, write_with_dues
 from roadworthy.observe.sinks.webhook import Webhook
 from roadworthy.store.events import read_events
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from roadworthy.observe.alert import Alert
-    from roadworthy.observe.attributions import Attribution
-    from roadworthy.observe.rollups import Series
+    from roadworthy.observe.counts.rollups import Series
+    from roadworthy.observe.explanation.attributions import Attribution
 
 
 class Detector(Protocol):

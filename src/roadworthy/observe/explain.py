@@ -19,10 +19,10 @@ from roadworthy.core.stats import mean, proportion
 from roadworthy.core.window import Window
 from roadworthy.core.wire import Handler, Request, Tensor
 from roadworthy.observe.alerts import DAY
-from roadworthy.observe.attributions import Attribution, table
-from roadworthy.observe.explaining import attribution_of
-from roadworthy.observe.isolation import Isolation, isolation
-from roadworthy.observe.similar import Like, Place, is_null, nearest, place
+from roadworthy.observe.explanation.attributions import Attribution, table
+from roadworthy.observe.explanation.explaining import attribution_of
+from roadworthy.observe.explanation.isolation import Isolation, isolation
+from roadworthy.observe.explanation.similar import Like, Place, is_null, nearest, place
 from roadworthy.observe.watch import ANSWERING
 from roadworthy.registry.releases import Registry
 from roadworthy.store.state import State

@@ -18,7 +18,7 @@ from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
 from roadworthy.observe.alerts import DAY, Alert, Sink, alert_of, keep, open_alerts
 from roadworthy.observe.base import Detector, detector
-from roadworthy.observe.budget import alpha_a_look
+from roadworthy.observe.drift.budget import alpha_a_look
 from roadworthy.store.state import State
 
 # A shadow answers nobody, and its requests are in the log already under the arm that did.

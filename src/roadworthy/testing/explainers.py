@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.insides import Columns, Explained, Insides
-from roadworthy.observe.attributions import Attribution
 from roadworthy.observe.base import Explainer
+from roadworthy.observe.explanation.attributions import Attribution
 from roadworthy.testing.leaves import check_no_global_chance, example_of
 
 Predict = Callable[[Columns], NDArray[np.float64]]

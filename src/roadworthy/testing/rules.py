@@ -14,8 +14,8 @@ import numpy as np
 from roadworthy.core.measure import Verdict
 from roadworthy.core.sketch import cells_of, write_many
 from roadworthy.observe.base import Rule
-from roadworthy.observe.rollups import Columns, Series, Sketched
-from roadworthy.observe.tally import HOUR
+from roadworthy.observe.counts.rollups import Columns, Series, Sketched
+from roadworthy.observe.counts.tally import HOUR
 from roadworthy.testing.leaves import check_no_global_chance, example_of
 
 # A Monday, 00:00 UTC; six weeks are known before it.

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 
 from roadworthy.core.measure import Measurement
-from roadworthy.observe.why import Why
-from roadworthy.observe.why_text import clock, sentences
+from roadworthy.observe.root_cause.why import Why
+from roadworthy.observe.root_cause.why_text import clock, sentences
 from roadworthy.ui.charts import Bar, Series, interval_chart, line_chart, waterfall_chart
 from roadworthy.ui.document import Badge, Block, Cell, Charts, Code, Document, Note, Section, Table, Tile, section
 from roadworthy.ui.words import count, interval, metric_name, number, percent

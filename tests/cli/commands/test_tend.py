@@ -13,7 +13,7 @@ from roadworthy.cli.opening import existing_state, open_state
 from roadworthy.cli.replaying import Tally, Traffic, send
 from roadworthy.cli.services import OverHttp, Server
 from roadworthy.core.project import read_project
-from roadworthy.observe.rollups import percentiles
+from roadworthy.observe.counts.rollups import percentiles
 from roadworthy.store.events import read_events
 
 

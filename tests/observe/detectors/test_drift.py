@@ -11,8 +11,8 @@ from roadworthy.core.profile import Profile, Reference
 from roadworthy.core.window import Window
 from roadworthy.observe.base import detector
 from roadworthy.observe.detectors.drift import Drift
-from roadworthy.observe.drift_report import DriftReport, drift_report, histogram, table
-from roadworthy.observe.pairs import pair
+from roadworthy.observe.drift.drift_report import DriftReport, drift_report, histogram, table
+from roadworthy.observe.drift.pairs import pair
 
 QUESTIONS = ("Why was my card declined today?", "How do I close my account now?", "Please send me a new card soon")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roadworthy.observe.rollups import Columns, Series
+from roadworthy.observe.counts.rollups import Columns, Series
 from roadworthy.observe.rules.budget import Budget
 
 NOW = 1_700_000_000.0

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 
 from roadworthy.core.sketch import Sketch
-from roadworthy.observe.rollups import Series, Sketched
+from roadworthy.observe.counts.rollups import Series, Sketched
 from roadworthy.observe.rules.burn_rate import TICKET, BurnRate, surprise
 
 NOW = 1_700_000_040.0

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roadworthy.observe.hours import WEEK
-from roadworthy.observe.rollups import Columns, Series
+from roadworthy.observe.counts.hours import WEEK
+from roadworthy.observe.counts.rollups import Columns, Series
 from roadworthy.observe.rules.seasonal import Seasonal
 
 START = 1_699_488_000  # a whole hour

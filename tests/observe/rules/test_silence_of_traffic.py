@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
-from roadworthy.observe.hours import WEEK
-from roadworthy.observe.rollups import Series
+from roadworthy.observe.counts.hours import WEEK
+from roadworthy.observe.counts.rollups import Series
 from roadworthy.observe.rules.silence_of_traffic import SilenceOfTraffic, chance_of_none, usual_of
 
 NOW = 1_700_000_000.0 - 1_700_000_000 % 3600 + 1800

@@ -13,7 +13,7 @@ from roadworthy.core.errors import BadRequest, RoadworthyError
 
 if TYPE_CHECKING:
     from roadworthy.core.spec import Spec
-    from roadworthy.observe.slos import Budget
+    from roadworthy.observe.alerting.slos import Budget
     from roadworthy.store.state import State
 
 EXAMPLE = "roadworthy alerts silence 'rule=seasonal-*' --hours 4 --why 'load test' --project examples/flights"
@@ -52,11 +52,11 @@ def run(args: argparse.Namespace) -> Outcome:
 
 def _listed(spec: Spec, state: State) -> Outcome:
     from roadworthy.cli.spans import clock_of
-    from roadworthy.observe.alert_words import alerts_text
+    from roadworthy.observe.alerting.alert_words import alerts_text
+    from roadworthy.observe.alerting.delivery import undelivered
+    from roadworthy.observe.alerting.silences import silences
+    from roadworthy.observe.alerting.slos import budgets_text
     from roadworthy.observe.alerts import open_alerts
-    from roadworthy.observe.delivery import undelivered
-    from roadworthy.observe.silences import silences
-    from roadworthy.observe.slos import budgets_text
 
     now = clock_of(state)
     found = list(open_alerts(state.engine, spec.application.name).values())
@@ -70,8 +70,8 @@ def _listed(spec: Spec, state: State) -> Outcome:
 
 def _budgets(spec: Spec, state: State, now: float) -> list[Budget]:
     from roadworthy.observe.alert import DAY
-    from roadworthy.observe.rollups import series
-    from roadworthy.observe.slos import budget
+    from roadworthy.observe.alerting.slos import budget
+    from roadworthy.observe.counts.rollups import series
 
     found = []
     for slo in spec.monitor.slos:
@@ -81,7 +81,7 @@ def _budgets(spec: Spec, state: State, now: float) -> list[Budget]:
 
 
 def _history(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
-    from roadworthy.observe.alert_words import alerts_text
+    from roadworthy.observe.alerting.alert_words import alerts_text
     from roadworthy.observe.alerts import history
 
     found = history(state.engine, spec.application.name)
@@ -89,7 +89,7 @@ def _history(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
 
 
 def _silence(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
-    from roadworthy.observe.silences import silence
+    from roadworthy.observe.alerting.silences import silence
 
     now = time.time()
     made = silence(state, _named(args), now, now + args.hours * 3600, args.by, args.why)
@@ -97,7 +97,7 @@ def _silence(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
 
 
 def _lift(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
-    from roadworthy.observe.silences import lift
+    from roadworthy.observe.alerting.silences import lift
 
     if not _named(args).isdigit():
         raise BadRequest(f"a silence is lifted by its number, got {args.name!r}: `roadworthy alerts` lists them")
@@ -106,8 +106,8 @@ def _lift(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
 
 
 def _acknowledge(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
+    from roadworthy.observe.alerting.minutes import sinks_of
     from roadworthy.observe.alerts import acknowledge
-    from roadworthy.observe.minutes import sinks_of
 
     sinks = sinks_of(spec.monitor, spec.root)
     told = acknowledge(state.engine, spec.application.name, _named(args), time.time(), args.by, sinks)
@@ -115,8 +115,8 @@ def _acknowledge(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
 
 
 def _resolve(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
+    from roadworthy.observe.alerting.minutes import sinks_of
     from roadworthy.observe.alerts import resolve
-    from roadworthy.observe.minutes import sinks_of
 
     sinks = sinks_of(spec.monitor, spec.root)
     told = resolve(state.engine, spec.application.name, _named(args), time.time(), args.by, args.why, sinks)
@@ -126,7 +126,7 @@ def _resolve(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
 def _test(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
     """An alert to every sink that says that it is a test; what refuses it is told with the reason."""
     from roadworthy.observe.alert import Alert
-    from roadworthy.observe.minutes import sinks_of
+    from roadworthy.observe.alerting.minutes import sinks_of
 
     now = time.time()
     alert = Alert(spec.application.name, "test", "raised", now, "this is a test: nothing is wrong", now, now, now, now)
@@ -144,8 +144,8 @@ def _test(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
 
 
 def _exported(spec: Spec, args: argparse.Namespace) -> Outcome:
-    from roadworthy.observe.grafana import dashboard
-    from roadworthy.observe.prometheus_rules import rules, scrape_config
+    from roadworthy.observe.export.grafana import dashboard
+    from roadworthy.observe.export.prometheus_rules import rules, scrape_config
 
     if args.action == "dashboard":
         text = dashboard(spec).decode()

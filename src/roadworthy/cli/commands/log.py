@@ -113,7 +113,7 @@ def _retain(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
 
 def _hold(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
     from roadworthy.cli.spans import clock_of
-    from roadworthy.observe.time_span import span
+    from roadworthy.observe.root_cause.time_span import span
     from roadworthy.store.retention import hold
 
     if not args.begin or not args.why:

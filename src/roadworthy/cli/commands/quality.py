@@ -22,7 +22,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Exit code 0 when what is required holds, 1 when it does not or labels are wrong, 3 when more data is needed."""
     from roadworthy.cli.watched_quality import quality_of
-    from roadworthy.observe.quality_text import quality_text
+    from roadworthy.observe.quality.quality_text import quality_text
     from roadworthy.registry.releases import Registry
 
     spec = open_spec(args, check_files=False)

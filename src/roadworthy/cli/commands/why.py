@@ -28,9 +28,9 @@ def run(args: argparse.Namespace) -> Outcome:
     """Exit code 1 when it got worse beyond chance, 0 when it did not, 3 when there is too little to tell."""
     from roadworthy.cli.flows import write_whole
     from roadworthy.cli.spans import clock_of
-    from roadworthy.observe.incident import investigate
-    from roadworthy.observe.time_span import span, zone_named
-    from roadworthy.observe.why_text import why_text
+    from roadworthy.observe.root_cause.incident import investigate
+    from roadworthy.observe.root_cause.time_span import span, zone_named
+    from roadworthy.observe.root_cause.why_text import why_text
     from roadworthy.ui.page import html_of
     from roadworthy.ui.why_document import why_document
 

@@ -13,8 +13,8 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.stats import auc
 from roadworthy.core.window import Window
 from roadworthy.observe.base import detector
-from roadworthy.observe.encoding import Columns, Encoding, aligned, rows_of
-from roadworthy.observe.two_sample import rank_sum_p
+from roadworthy.observe.drift.encoding import Columns, Encoding, aligned, rows_of
+from roadworthy.observe.drift.two_sample import rank_sum_p
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.profile import Profile, Reference
 from roadworthy.core.window import Window
 from roadworthy.observe.base import detector
-from roadworthy.observe.distances import Pair, beyond, kolmogorov_smirnov, psi
-from roadworthy.observe.pairs import Pairs, check, judge_all, pair, too_few
+from roadworthy.observe.drift.distances import Pair, beyond, kolmogorov_smirnov, psi
+from roadworthy.observe.drift.pairs import Pairs, check, judge_all, pair, too_few
 
 
 @detector("drift")

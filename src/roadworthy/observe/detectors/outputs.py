@@ -13,8 +13,8 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.stats import chi2_survival
 from roadworthy.core.window import Window
 from roadworthy.observe.base import detector
-from roadworthy.observe.encoding import is_null
-from roadworthy.observe.two_sample import compared, judged
+from roadworthy.observe.drift.encoding import is_null
+from roadworthy.observe.drift.two_sample import compared, judged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from roadworthy.core.errors import SpecError, unknown
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.observe.base import detector
-from roadworthy.observe.two_sample import compared, judged
+from roadworthy.observe.drift.two_sample import compared, judged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

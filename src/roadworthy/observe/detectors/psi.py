@@ -8,8 +8,8 @@ from roadworthy.core.measure import Verdict
 from roadworthy.core.profile import Profile, Reference
 from roadworthy.core.window import Window
 from roadworthy.observe.base import detector
-from roadworthy.observe.distances import psi
-from roadworthy.observe.pairs import check, compare
+from roadworthy.observe.drift.distances import psi
+from roadworthy.observe.drift.pairs import check, compare
 
 
 @detector("psi")

@@ -10,8 +10,8 @@ import numpy as np
 from roadworthy.core.measure import Verdict
 from roadworthy.core.window import Window
 from roadworthy.observe.base import detector
-from roadworthy.observe.text_health import TextBaseline, judged
-from roadworthy.observe.text_measures import measured
+from roadworthy.observe.texts.text_health import TextBaseline, judged
+from roadworthy.observe.texts.text_measures import measured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

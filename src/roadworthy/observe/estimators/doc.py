@@ -8,7 +8,7 @@ from roadworthy.core.measure import Measurement
 from roadworthy.core.stats import nothing
 from roadworthy.core.window import Window
 from roadworthy.observe.base import estimator
-from roadworthy.observe.label_free import both, carried
+from roadworthy.observe.quality.label_free import both, carried
 
 
 @estimator("doc")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roadworthy.core.insides import Columns, Explained
-from roadworthy.observe.attributions import Attribution, by_owner, exact
 from roadworthy.observe.base import explainer
+from roadworthy.observe.explanation.attributions import Attribution, by_owner, exact
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ import numpy as np
 from roadworthy.core.insides import Columns, Explained
 from roadworthy.core.measure import Measurement
 from roadworthy.core.stats import mean
-from roadworthy.observe.attributions import Attribution, ranked
 from roadworthy.observe.base import explainer
+from roadworthy.observe.explanation.attributions import Attribution, ranked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roadworthy.core.insides import Columns, Explained
-from roadworthy.observe.attributions import Attribution, by_owner, exact
 from roadworthy.observe.base import explainer
+from roadworthy.observe.explanation.attributions import Attribution, by_owner, exact
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

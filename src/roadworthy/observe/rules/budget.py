@@ -10,7 +10,7 @@ from typing import Literal
 from roadworthy.core.measure import Measurement, Requirement, Verdict, judge
 from roadworthy.core.stats import nothing
 from roadworthy.observe.base import rule
-from roadworthy.observe.rollups import Series
+from roadworthy.observe.counts.rollups import Series
 
 
 @rule("budget")

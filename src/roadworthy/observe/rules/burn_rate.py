@@ -12,7 +12,7 @@ import numpy as np
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.stats import proportion
 from roadworthy.observe.base import rule
-from roadworthy.observe.rollups import Series
+from roadworthy.observe.counts.rollups import Series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

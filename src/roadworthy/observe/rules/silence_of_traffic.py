@@ -9,9 +9,9 @@ import numpy as np
 
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.observe.base import rule
-from roadworthy.observe.hours import WEEK, metric_of, weeks_before
-from roadworthy.observe.rollups import Series
-from roadworthy.observe.tally import HOUR, MINUTE
+from roadworthy.observe.counts.hours import WEEK, metric_of, weeks_before
+from roadworthy.observe.counts.rollups import Series
+from roadworthy.observe.counts.tally import HOUR, MINUTE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from roadworthy.observe.alert_words import alert_text
+from roadworthy.observe.alerting.alert_words import alert_text
+from roadworthy.observe.alerting.posting import check_url, post_json
+from roadworthy.observe.alerting.secrets import revealed
 from roadworthy.observe.base import sink
-from roadworthy.observe.posting import check_url, post_json
-from roadworthy.observe.secrets import revealed
 
 if TYPE_CHECKING:
     from roadworthy.observe.alert import Alert

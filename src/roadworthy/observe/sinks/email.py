@@ -10,9 +10,9 @@ from email.utils import formatdate
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from roadworthy.observe.alert_words import alert_html, alert_text, headline
+from roadworthy.observe.alerting.alert_words import alert_html, alert_text, headline
+from roadworthy.observe.alerting.secrets import check_secret, revealed
 from roadworthy.observe.base import sink
-from roadworthy.observe.secrets import check_secret, revealed
 
 if TYPE_CHECKING:
     from roadworthy.observe.alert import Alert

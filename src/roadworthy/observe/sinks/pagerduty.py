@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from roadworthy.observe.alert_words import alert_text
+from roadworthy.observe.alerting.alert_words import alert_text
+from roadworthy.observe.alerting.posting import check_url, post_json
+from roadworthy.observe.alerting.secrets import check_secret, revealed
 from roadworthy.observe.base import sink
-from roadworthy.observe.posting import check_url, post_json
-from roadworthy.observe.secrets import check_secret, revealed
 
 if TYPE_CHECKING:
     from roadworthy.observe.alert import Alert

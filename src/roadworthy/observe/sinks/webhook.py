@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roadworthy.observe.alert_words import alert_text
+from roadworthy.observe.alerting.alert_words import alert_text
+from roadworthy.observe.alerting.posting import check_url, post_json
+from roadworthy.observe.alerting.secrets import revealed
 from roadworthy.observe.base import sink
-from roadworthy.observe.posting import check_url, post_json
-from roadworthy.observe.secrets import revealed
 
 if TYPE_CHECKING:
     from roadworthy.observe.alert import Alert

@@ -1,0 +1,1 @@
+"""From a rule that fails to somebody who hears of it."""

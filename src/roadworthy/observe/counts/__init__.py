@@ -1,0 +1,1 @@
+"""What was counted in each minute of records."""

@@ -1,0 +1,1 @@
+"""How far columns moved, and of which kind the drift is."""

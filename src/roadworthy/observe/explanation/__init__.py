@@ -1,0 +1,1 @@
+"""Which inputs made an answer, and who else fares like it."""

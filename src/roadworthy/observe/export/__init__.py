@@ -1,0 +1,1 @@
+"""Traces, dashboards and rules for other tools."""

@@ -1,0 +1,1 @@
+"""The health of texts that go in and come out."""
