@@ -22,6 +22,7 @@ from roadworthy.core.window import Window
 from roadworthy.learn.retrain import due
 from roadworthy.observe.alerting.minutes import sinks_of
 from roadworthy.observe.alerts import Alert, raised_since
+from roadworthy.observe.root_cause.change_log import note_retrain
 from roadworthy.observe.watch import detectors_of, watch
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Caretaker:
             return False
         known = self.experience.known(now)
         release = train_candidate(self.spec, self.registry, known, now, self.seed, wanted.because)
+        note_retrain(self.state.engine, now, self.name, release.digest, wanted.because)
         self.trained_at, self.reference = now, profile_training(self.spec, self.state, release, known, now)
         return self._start(release, now)
 

@@ -62,6 +62,7 @@ class _Doing:
         self.watched = Watched(state.directory / WATCHED)
         self._attributer: Attributer | None = None
         self._shipping: object = None
+        self._shipped = False
         self._exporter: object = None
 
     def minute(self, now: float) -> str | None:
@@ -86,7 +87,9 @@ class _Doing:
                 shipping_of(shipment.make(self.spec.log.ship, self.spec.root), self.state)
             )
         assert isinstance(self._shipping, Shipping)
+        self._shipped = False
         shipped = self._shipping.catch_up(lambda: now)
+        self._shipped = shipped.done
         self.watched.put("ship", self._shipping.lag(lambda: now), now)
         return str(shipped) if shipped.records or shipped.labels else None
 
@@ -142,6 +145,8 @@ class _Doing:
     def retain(self, now: float) -> str | None:
         """Remove what is older than its retention, and no hold keeps."""
         forget_attributions(self.state, now - EXPLANATION_DAYS * DAY)
+        if self.spec.log.ship and not self._shipped:
+            return "nothing is removed before all of it was shipped"
         done = retain(self.state.records, self.state.engine, self.spec.log, now)
         return f"{done.rows} records removed, {len(done.held)} files held" if done.rows or done.held else None
 

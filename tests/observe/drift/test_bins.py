@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from roadworthy.core.columns import Numbers, Values
 from roadworthy.core.profile import count as counted
-from roadworthy.observe import bins
+from roadworthy.observe.drift import bins
 from roadworthy.observe.drift.bins import NULL, OTHER, Counts
 
 NAN = float("nan")

@@ -74,10 +74,6 @@ def test_a_dashboard_made_again_replaces_the_one_before(made):
 
 
 def test_without_objectives_there_are_no_budgets():
-    spec = Spec(
-        Application("toy", "binary", {"x": Field()}),
-        Data(Columns("y"), "a", "b"),
-        ModelSpec(),
-        monitor=Monitor(slos=()),
-    )
+    asked = Application("toy", "binary", {"x": Field()})
+    spec = Spec(asked, Data(Columns("y"), "a", "b"), ModelSpec(), monitor=Monitor(slos=()))
     assert "Error budgets" not in [panel["title"] for panel in json.loads(dashboard(spec))["panels"]]

@@ -26,12 +26,16 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """How many were kept; exit code 1 when some belong to no prediction (they are kept aside with the reason)."""
     from roadworthy.learn.labels import read_labels, told
+    from roadworthy.observe.root_cause.change_log import note_labels
 
     if (args.file is None) == (args.id is None) or (args.id is not None and args.value is None):
         raise BadRequest("give an id and a value, or --file with a table of them; see `roadworthy label --help`")
     at = time.time() if args.at is None else args.at
     labels = [Label(args.id, args.value, at, "cli")] if args.file is None else read_labels(args.file)
-    with existing_state(open_spec(args)) as state:
+    spec = open_spec(args)
+    with existing_state(spec) as state:
         report = state.records.write_labels(labels)
+        if report.kept:
+            note_labels(state.engine, at, spec.application.name, report.kept)
     lost = len(report.unknown) + len(report.conflicting)
     return Outcome(report, told(report), 1 if lost else 0)

@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> Outcome:
     from roadworthy.cli.experience import Experience
     from roadworthy.cli.flows import controller_of, train_candidate
     from roadworthy.cli.profiling import profile_training
+    from roadworthy.observe.root_cause.change_log import note_retrain
     from roadworthy.registry.releases import Registry
 
     spec, at = open_spec(args), time.time() if args.at is None else args.at
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> Outcome:
         known = Experience(spec, state.records).known(at)
         candidate = train_candidate(spec, registry, known, at, args.seed, args.by)
         profile_training(spec, state, candidate, known, at)
+        note_retrain(state.engine, at, spec.application.name, candidate.digest, args.by)
         if args.start:
             controller_of(spec, state, registry).start(
                 spec.application.name, candidate.digest, spec.rollout, at, args.by
