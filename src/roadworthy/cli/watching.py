@@ -160,7 +160,12 @@ def _alarms(alerts: Sequence[Alert]) -> RenderableType:
     lines = [f"{alert.detector} since {_time(alert.first_at)}: {alert.because}" for alert in alerts[:MOST_ALERTS]]
     more = len(alerts) - MOST_ALERTS
     lines += [f"and {more} more: roadworthy alerts"] if more > 0 else []
-    return Panel(Text("\n".join(lines)), title=f"{len(alerts)} open", title_align="left", border_style="red")
+    return Panel(
+        Text("\n".join(lines), no_wrap=False, overflow="fold"),
+        title=f"{len(alerts)} open",
+        title_align="left",
+        border_style="red",
+    )
 
 
 def sparkline(values: Sequence[float | None]) -> str:

@@ -10,8 +10,8 @@ import pytest
 from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.measure import Verdict
 from roadworthy.core.spec import Application, Columns, Data, Field, Log, ModelSpec, Rollout, Signature, Spec, Stage
-from roadworthy.observe.root_cause import change_log as log
 from roadworthy.observe.alerts import Alert, keep
+from roadworthy.observe.root_cause import change_log as log
 from roadworthy.observe.root_cause.change_log import Change, changes, ranked
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.controller import Controller
