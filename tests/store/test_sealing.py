@@ -38,6 +38,11 @@ def half(log: RecordLog) -> RecordLog:
     return log
 
 
+@pytest.mark.parametrize(("after", "upto"), [(0, 5), (3, 14), (8, 25), (18, 22), (20, 30), (10, 20)])
+def test_positions_bound_what_is_read_sealed_or_not(half, after, upto):
+    assert [r.inputs["x"] for r in half.read(after=after, upto=upto)] == list(range(after, upto))
+
+
 def test_sealed_rows_leave_the_file_and_are_read_as_before(log):
     written = [row(k, seconds={"total": 0.5}, tags={"carrier": "UA"}) for k in range(25)]
     log.write(written)

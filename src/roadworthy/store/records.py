@@ -113,13 +113,15 @@ class RecordLog:
         ids: Collection[str] | None = None,
         after: int | None = None,
         exact: bool = False,
+        upto: int | None = None,
     ) -> list[Record]:
         """The records with `since` <= at < `until`, in the order of `at`, with what is known of their labels.
 
-        `after` is a `position` of the log: only records that came into it later are read. A damaged segment is left
-        out with a warning; with `exact` that raises CorruptSegment, which names the file.
+        `after` and `upto` are `position`s of the log: only records that came into it after the one, and no later than
+        the other, are read. A damaged segment is left out with a warning; with `exact` that raises CorruptSegment,
+        which names the file.
         """
-        wanted = Wanted(since, until, release, arms, ids, after)
+        wanted = Wanted(since, until, release, arms, ids, after, upto)
         with self._looking(wanted, exact) as (connection, past):
             where, given = wanted.where(past.mark, past.doubles)
             sql = f"""SELECT records.at, seq, records.id, kind, digest, body, value, labels.at

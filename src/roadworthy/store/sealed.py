@@ -59,7 +59,7 @@ class Sealed:
         mark = self.segments.mark(connection)
         if not mark:
             return Past()
-        span = wanted.since, wanted.until, wanted.after
+        span = wanted.since, wanted.until, wanted.after, wanted.upto
         live = self.segments.among(connection, ("live",), *span)
         damaged = self.segments.among(connection, ("corrupt",), *span)
         return Past(mark, live, damaged, self._hot_doubles(connection, mark))
@@ -186,7 +186,9 @@ def _covered(segment: Segment, wanted: Wanted) -> bool:
     """Does its row in the table say how many of its records are wanted?"""
     early = wanted.since is None or segment.since >= wanted.since
     late = wanted.until is None or segment.until < wanted.until
-    return early and late and wanted.ids is None and (wanted.after is None or segment.first_seq > wanted.after)
+    new = wanted.after is None or segment.first_seq > wanted.after
+    old = wanted.upto is None or segment.last_seq <= wanted.upto
+    return early and late and new and old and wanted.ids is None
 
 
 def _counted(wanted: Wanted, release: str, kind: int) -> bool:

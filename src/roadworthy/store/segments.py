@@ -127,8 +127,9 @@ class Segments:
         since: float | None = None,
         until: float | None = None,
         after: int | None = None,
+        upto: int | None = None,
     ) -> list[Segment]:
-        """The segments that may hold rows with `since` <= at < `until` which came after a position."""
+        """The segments that may hold rows with `since` <= at < `until` which came after a position, up to another."""
         return [
             segment
             for segment in self.all(connection)
@@ -136,6 +137,7 @@ class Segments:
             and (since is None or segment.until >= since)
             and (until is None or segment.since < until)
             and (after is None or segment.last_seq > after)
+            and (upto is None or segment.first_seq <= upto)
         ]
 
     def frame(self, segment: Segment) -> pl.LazyFrame:

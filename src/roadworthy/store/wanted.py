@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Wanted(Struct, frozen=True):
-    """Records with `since` <= at < `until` which came into the log after a position, and what else narrows them."""
+    """Records with `since` <= at < `until` which came into the log after a position and up to another, and so on."""
 
     since: float | None = None
     until: float | None = None
@@ -24,6 +24,7 @@ class Wanted(Struct, frozen=True):
     arms: Collection[Arm] | None = None
     ids: Collection[str] | None = None
     after: int | None = None
+    upto: int | None = None
 
     def where(self, mark: int = 0, doubles: Sequence[int] = ()) -> tuple[str, list[Any]]:
         """The WHERE clause over `records` and its parameters; rows up to the mark, and doubles, are left out."""
@@ -34,6 +35,7 @@ class Wanted(Struct, frozen=True):
             ("kind IN (SELECT value FROM json_each(?))", _listed(self._kinds())),
             ("records.id IN (SELECT value FROM json_each(?))", _listed(self.ids)),
             ("seq > ?", self.after),
+            ("seq <= ?", self.upto),
             ("+kind >= ?", 0),  # the newest row, emptied when its time was over, is no record
             # With the sign SQLite does not think of walking over all rows that came later.
             ("+seq > ?", mark or None),
@@ -60,6 +62,8 @@ class Wanted(Struct, frozen=True):
             masks.append(pl.col("id").is_in(list(self.ids)))
         if self.after is not None:
             masks.append(pl.col("seq") > self.after)
+        if self.upto is not None:
+            masks.append(pl.col("seq") <= self.upto)
         return masks
 
     def _kinds(self) -> list[int] | None:

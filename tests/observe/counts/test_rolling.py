@@ -42,6 +42,13 @@ def test_each_record_is_counted_once(state):
     assert series(state, T0, T0 + 120).count("requests").tolist() == [90, 60]
 
 
+def test_a_long_log_is_counted_in_parts(state):
+    state.records.write(records(250))
+    assert roll_up(state, T0, most_rows=100) == 250
+    assert requests(state) == 250
+    assert roll_up(state, T0, most_rows=100) == 0
+
+
 def test_a_late_row_is_counted_in_its_own_minute(state):
     state.records.write(records(10, T0 + 7200))
     roll_up(state, T0 + 7300)

@@ -10,31 +10,43 @@ from sqlalchemy.exc import IntegrityError
 from roadworthy.core.record import Record
 from roadworthy.observe.counts.counting import Known, count
 from roadworthy.observe.counts.tally import HOUR, MINUTE, Cell, Tally
-from roadworthy.store.records import RecordLog
 from roadworthy.store.state import State
 
 BOOKMARK, COMPACTED = "rollups", "rollups.compacted"
 MINUTES_AN_HOUR = HOUR // MINUTE
 _KEY = ("minute", "release", "arm", "tag", "value")
 _AT_ONCE = 500
+# Records that are in memory at a time: a log of years is counted too.
+MOST_ROWS = 100_000
 
 
-def roll_up(state: State, now: float, most_values: int = 50) -> int:
+def roll_up(state: State, now: float, most_values: int = 50, most_rows: int = MOST_ROWS) -> int:
     """Count the records that came into the log since the last time; how many there were.
 
     A row that comes late is counted in the minute of its `at`, even where that lies in an hour that was compacted. The
     counts and the bookmark are one transaction: a process that dies leaves both or neither, and of two processes that
     do this at once one does nothing. A tag has at most `most_values` values an hour that are counted by themselves.
+    At most `most_rows` are in memory at a time.
     """
-    start, end = _bookmark(state, BOOKMARK), state.records.position()
-    if end == start:
-        return 0
-    # A log that ends before the bookmark is another log: the old one was lost, or moved away.
-    rows = _between(state.records, start if end > start else 0, end)
+    total = 0
+    while True:
+        # In this order: a bookmark is never ahead of the log that it was made in.
+        start, newest = _bookmark(state, BOOKMARK), state.records.position()
+        # A log that ends before the bookmark is another log: the old one was lost, or moved away.
+        end = min(newest, start + most_rows) if newest >= start else newest
+        counted = _roll_up_to(state, start, end, now, most_values) if end != start else None
+        total += counted or 0
+        if counted is None or end == newest:
+            return total
+
+
+def _roll_up_to(state: State, start: int, end: int, now: float, most_values: int) -> int | None:
+    """Count up to a position; None where another process did meanwhile."""
+    rows = state.records.read(after=start if end > start else 0, upto=end)
     tallies = count(rows, Known(_known(state, rows), most_values))
     with state.engine.begin() as connection:
         if not _move(state, connection, BOOKMARK, start, end, now):
-            return 0
+            return None
         _add(state, connection, tallies)
     return len(rows)
 
@@ -73,18 +85,6 @@ def _compact_hour(state: State, minute: int) -> int:
         connection.execute(delete(table).where(*inside))
         _insert(state, connection, hours)
     return len(found) - len(hours)
-
-
-def _between(records: RecordLog, start: int, end: int) -> list[Record]:
-    """The records after one position of the log and up to another."""
-    rows = records.read(after=start)
-    # The log goes on while it is read. What came after `end` is for the next time.
-    later = {_identity(record) for record in records.read(after=end)}
-    return [record for record in rows if _identity(record) not in later] if later else rows
-
-
-def _identity(record: Record) -> tuple[str, str, bool]:
-    return record.id, record.arm, record.error is None
 
 
 def _known(state: State, rows: Sequence[Record]) -> dict[str, set[str]]:

@@ -68,7 +68,7 @@ def explain_share(
     """
     until = state.records.position()
     last = read_bookmark(state.engine, BOOKMARK) or Bookmark(until, now)
-    records = state.records.read(after=last.position) if until > last.position else []
+    records = state.records.read(after=last.position, upto=until) if until > last.position else []
     drawn = [r for r in records if r.error is None and r.arm != "shadow" and is_drawn(r.id, monitor.explain_share)]
     budget = monitor.explain_cpu_share * min(now - last.at, MOST_SAVED_SECONDS)
     began, kept, skipped, failed = cpu(), 0, 0, []

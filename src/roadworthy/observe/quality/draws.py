@@ -74,7 +74,9 @@ def collect(state: State, draw: Draw, now: float, first_days: float = 1.0) -> in
     if before == position:
         return 0
     since = now - first_days * DAY if before is None else None
-    records = [r for r in state.records.read(since, arms=ANSWERING, after=before or 0) if r.error is None]
+    records = [
+        r for r in state.records.read(since, arms=ANSWERING, after=before or 0, upto=position) if r.error is None
+    ]
     drawn = [record for record in records if draw.drawn(record.id, record.confidence)]
     with state.engine.begin() as connection:
         _keep(connection, state.tables["audits"], drawn, draw)
