@@ -12,6 +12,9 @@ from html import escape as html_escape
 from roadworthy.core.measure import Measurement
 from roadworthy.ui.words import interval, number, visible
 
+# Nine names stand side by side below a chart; of longer ones five.
+LETTERS_OF_NINE = 4
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -96,7 +99,8 @@ def tick(value: float, ticks: Sequence[float]) -> str:
 
 def labels_x(labels: Sequence[str], xs: Sequence[float], y: float) -> str:
     """The names below, as many as there is room for."""
-    every = math.ceil(len(labels) / 9)
+    longest = max(map(len, labels), default=0)
+    every = math.ceil(len(labels) / (9 if longest <= LETTERS_OF_NINE else 5))
     return "".join(
         text(x, y, label, "middle", "tick")
         for k, (x, label) in enumerate(zip(xs, labels, strict=True))

@@ -29,10 +29,10 @@ class Slots(NamedTuple):
     seconds: float
 
 
-def slots(since: float, until: float) -> Slots:
-    """Slots of whole minutes where that gives 20 to 120 of them."""
+def slots(since: float, until: float, most: int = MOST_SLOTS) -> Slots:
+    """Slots of whole minutes where that gives 20 of them, and at most `most`."""
     length = max(until - since, 1e-6)
-    minutes = math.ceil(length / MINUTE / MOST_SLOTS)
+    minutes = math.ceil(length / MINUTE / most)
     seconds = MINUTE * minutes if length / MINUTE >= LEAST_SLOTS else length / LEAST_SLOTS
     return Slots(since + seconds * np.arange(max(1, math.ceil(length / seconds - 1e-9)), dtype=np.float64), seconds)
 

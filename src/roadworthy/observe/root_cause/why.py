@@ -29,7 +29,7 @@ from roadworthy.observe.root_cause.metric_rows import (
     spread_of,
 )
 from roadworthy.observe.root_cause.mix_rate import DimensionSplit, Split, by_dimension, split_of
-from roadworthy.observe.root_cause.onset import Point, onset, series, slots
+from roadworthy.observe.root_cause.onset import LEAST_SLOTS, MOST_SLOTS, Point, onset, series, slots
 from roadworthy.observe.root_cause.saturation import Reading, saturation
 from roadworthy.observe.root_cause.slice_scan import LEAST_ROWS, Slice, SliceScan, noise_of
 
@@ -41,6 +41,7 @@ TOLERANCE = 0.05
 # Causes that show in a comparison within the window, and the part of the increase that they must bring.
 OF_THEIR_OWN, LEAST_OWN_SHARE = ("slice", "release", "cache", "inputs", "mix"), 0.15
 LEAST_LATE_ROWS = 200
+ROWS_A_POINT = 20
 # A second slice is looked for among so many rows.
 MOST_PEELED_ROWS = 200_000
 # What is described is not guessed at: rows that were only shown to a shadow answered nobody.
@@ -265,7 +266,10 @@ def _moved(rows: MetricRows, now: pl.DataFrame, before: pl.DataFrame, when: Stre
     said = {"fail": "rose by more", "pass": "did not rise by more", "wait": "may have risen, or not, by more"}
     because = f"{a.name} {said[verdict.decision]} than chance and {tolerance:.0%} explain: {a} against {b}"
     told = Verdict(verdict.decision, because, rows.metric, (a, b, more))
-    course = series(rows.metric, rows.values_now, now["at"].to_numpy()[rows.now], slots(when.since, when.until))
+    # A point of a handful of rows says more about chance than about the course.
+    most = max(LEAST_SLOTS, min(MOST_SLOTS, len(rows.values_now) // ROWS_A_POINT))
+    drawn = slots(when.since, when.until, most)
+    course = series(rows.metric, rows.values_now, now["at"].to_numpy()[rows.now], drawn)
     return Why(rows.metric, when.since, when.until, when.baseline, a, b, more, told, series=course)
 
 
