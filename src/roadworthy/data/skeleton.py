@@ -207,7 +207,7 @@ def _operation() -> list[str]:
         "  gates: [errors, latency, quality]            # each stage must pass all of them; one `fail` rolls back",
         "",
         "monitor:",
-        "  detectors: [psi, calibration]    # drift of the inputs, and of the probabilities against outcomes",
+        "  detectors: [drift, calibration]  # drift of every column, and of the probabilities against outcomes",
         "  every_days: 7",
         "  window_days: 7",
         "",
