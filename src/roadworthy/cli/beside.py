@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from roadworthy.cli.background import beside_block
 from roadworthy.store.records import RecordLog
 
 log = logging.getLogger(__name__)
@@ -20,20 +21,14 @@ FIRST_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 
-@contextmanager
-def tended(project: Path, directory: Path, first_seconds: float = FIRST_SECONDS) -> Iterator[None]:
+def tended(
+    project: Path, directory: Path, first_seconds: float = FIRST_SECONDS
+) -> AbstractContextManager[threading.Event]:
     """While the block runs, another process tends the directory, from `first_seconds` on and once there are records.
 
     It is a process of its own, and a nice one, so that no answer ever waits for it. One that ends is started again.
     """
-    stop = threading.Event()
-    thread = threading.Thread(target=_keep_tending, args=(stop, project, directory, first_seconds), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return beside_block(lambda stop: _keep_tending(stop, project, directory, first_seconds))
 
 
 def _keep_tending(stop: threading.Event, project: Path, directory: Path, every_seconds: float) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roadworthy import __version__
@@ -25,6 +27,8 @@ from roadworthy.store.sealing import seal
 
 if TYPE_CHECKING:
     from roadworthy.core.spec import Spec
+    from roadworthy.observe.export.trace_exporter import TraceExporter
+    from roadworthy.store.shipping import Shipping
     from roadworthy.store.state import State
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -34,9 +38,9 @@ EXPLANATION_DAYS = 90.0
 CAUSE_MINUTES = 20.0
 
 
-def chores_of(spec: Spec, state: State) -> list[Chore]:
-    """What is to be done for a project, the quick and urgent first."""
-    doing = _Doing(spec, state)
+def chores_of(spec: Spec, state: State, opened: ExitStack) -> list[Chore]:
+    """What is to be done for a project, the quick and urgent first. What stays open between turns is in `opened`."""
+    doing = _Doing(spec, state, opened)
     chores = [
         Chore("minute", MINUTE, doing.minute),
         Chore("ship", MINUTE, doing.ship) if spec.log.ship else None,
@@ -55,15 +59,33 @@ def chores_of(spec: Spec, state: State) -> list[Chore]:
 class _Doing:
     """The chores as functions of the time; what they open stays open for the next turn."""
 
-    def __init__(self, spec: Spec, state: State) -> None:
+    def __init__(self, spec: Spec, state: State, opened: ExitStack) -> None:
         self.spec, self.state, self.registry = spec, state, Registry(state)
         self.name = spec.application.name
         self.watching = Watching.of(self.name, spec.monitor, spec.root)
         self.watched = Watched(state.directory / WATCHED)
-        self._attributer: Attributer | None = None
-        self._shipping: object = None
+        self._opened = opened
         self._shipped = False
-        self._exporter: object = None
+
+    @cached_property
+    def _attributer(self) -> Attributer:
+        return Attributer(self.spec, self.state, self.registry, cpu_seconds=0.1)
+
+    @cached_property
+    def _shipping(self) -> Shipping:
+        from roadworthy.store.base import shipment
+        from roadworthy.store.shipping import shipping_of
+
+        return self._opened.enter_context(shipping_of(shipment.make(self.spec.log.ship, self.spec.root), self.state))
+
+    @cached_property
+    def _exporter(self) -> TraceExporter:
+        from roadworthy.observe.export.otlp import Collector
+        from roadworthy.observe.export.trace_exporter import TraceExporter
+        from roadworthy.observe.export.traces import Tracer
+
+        collector = Collector(self.spec.monitor.traces)
+        return TraceExporter(self.state, Tracer.of(self.spec), collector, __version__)
 
     def minute(self, now: float) -> str | None:
         """Count what came, ask the rules, tell who is to be told."""
@@ -76,17 +98,6 @@ class _Doing:
 
     def ship(self, now: float) -> str | None:
         """Send on what came since the last time."""
-        from contextlib import ExitStack
-
-        from roadworthy.store.base import shipment
-        from roadworthy.store.shipping import Shipping, shipping_of
-
-        if self._shipping is None:
-            # It stays open: a new producer takes half a second, and this process lives as long as it does.
-            self._shipping = ExitStack().enter_context(
-                shipping_of(shipment.make(self.spec.log.ship, self.spec.root), self.state)
-            )
-        assert isinstance(self._shipping, Shipping)
         self._shipped = False
         shipped = self._shipping.catch_up(lambda: now)
         self._shipped = shipped.done
@@ -95,14 +106,6 @@ class _Doing:
 
     def traces(self, now: float) -> str | None:
         """Export the sampled traces of what came since the last time."""
-        from roadworthy.observe.export.otlp import Collector
-        from roadworthy.observe.export.trace_exporter import TraceExporter
-        from roadworthy.observe.export.traces import Tracer
-
-        if self._exporter is None:
-            collector = Collector(self.spec.monitor.traces)
-            self._exporter = TraceExporter(self.state, Tracer.of(self.spec), collector, __version__)
-        assert isinstance(self._exporter, TraceExporter)
         told = self._exporter.export()
         self.watched.put("traces", self._exporter.measurements(), now)
         return str(told)
@@ -114,7 +117,6 @@ class _Doing:
 
     def explain(self, now: float) -> str | None:
         """Explain a share of what came, within its budget of CPU."""
-        self._attributer = self._attributer or Attributer(self.spec, self.state, self.registry, cpu_seconds=0.1)
         done = explain_share(self.state, self.spec.monitor, self._attributer.of, now)
         failed = f", {len(done.failed)} cannot be: {done.failed[0]}" if done.failed else ""
         skipped = f", {done.skipped} are beyond the budget" if done.skipped else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roadworthy.cli.flows import handler_of
+from roadworthy.cli.spans import last_rows
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.errors import BadData, Missing
 from roadworthy.core.insides import Columns, Explained, Insides
@@ -108,8 +109,8 @@ class Attributer:
         try:
             found: Window = reference_of(self.state, release.digest)
         except Missing:
-            own = self.state.records.read(release=release.digest)
-            found = Window.of((own or self.state.records.read())[-10 * BACKGROUND_ROWS :])
+            records, most = self.state.records, 10 * BACKGROUND_ROWS
+            found = Window.of(last_rows(records, most, release.digest) or last_rows(records, most))
         rows = np.random.default_rng(0).permutation(found.n)[:BACKGROUND_ROWS]
         return found.take(np.sort(rows))
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from roadworthy.cli.background import beside_block
 from roadworthy.cli.flows import controller_of
 from roadworthy.core.errors import Missing
 from roadworthy.core.spec import Spec
@@ -21,22 +22,14 @@ from roadworthy.store.state import State
 log = logging.getLogger(__name__)
 
 
-@contextmanager
 def looking(
     spec: Spec, directory: Path, every_seconds: float, now: Callable[[], float] = time.time
-) -> Iterator[threading.Event]:
+) -> AbstractContextManager[threading.Event]:
     """Look again and again while the block runs. A look that fails is logged, and the next one tries afresh.
 
     The event ends it early.
     """
-    stop = threading.Event()
-    thread = threading.Thread(target=_look_until, args=(stop, spec, directory, every_seconds, now), daemon=True)
-    thread.start()
-    try:
-        yield stop
-    finally:
-        stop.set()
-        thread.join()
+    return beside_block(lambda stop: _look_until(stop, spec, directory, every_seconds, now))
 
 
 def _look_until(

@@ -20,6 +20,13 @@ def project_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", type=Path, default=Path(), metavar="DIR", help="folder of roadworthy.yaml (.)")
 
 
+def state_option(parser: argparse.ArgumentParser) -> None:
+    """`--state DIR`: where the records are, if not beside the project file."""
+    parser.add_argument(
+        "--state", type=Path, default=None, help="directory of the records (.roadworthy in the project)"
+    )
+
+
 def open_spec(args: argparse.Namespace, check_files: bool = True) -> Spec:
     """The project that the options name."""
     return read_project(args.project, check_files, catalogs())

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from roadworthy.cli.flows import DAY
 
 if TYPE_CHECKING:
+    from roadworthy.core.record import Record
+    from roadworthy.store.records import RecordLog
     from roadworthy.store.state import State
 
 
@@ -45,6 +47,17 @@ def stretch_of(args: argparse.Namespace, state: State) -> Stretch:
         return Stretch(found.since, found.until, now)
     until = span(args.end, "", now, zone_named(args.zone)).since if args.end else now
     return Stretch(until - args.days * DAY, until, now)
+
+
+def last_rows(records: RecordLog, most: int, release: str | None = None) -> list[Record]:
+    """The last `most` records of a release (None: any), read out of as short a stretch of the log as holds so many."""
+    newest, wanted = records.newest(), min(most, records.count(release=release))
+    if newest is None or not wanted:
+        return []
+    seconds = 60.0
+    while records.count(since=newest - seconds, release=release) < wanted:
+        seconds *= 4
+    return records.read(since=newest - seconds, release=release)[-wanted:]
 
 
 def clock_of(state: State) -> float:

@@ -73,8 +73,9 @@ def _show(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
 
 
 def _tail(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
-    newest = state.records.newest()
-    records = [] if newest is None else state.records.read(since=newest - 86_400.0)[-args.rows :]
+    from roadworthy.cli.spans import last_rows
+
+    records = last_rows(state.records, args.rows)
     table = Table("id", "at", "arm", "release", "outputs", "ms", "error", box=None, header_style="bold")
     for r in records:
         ms = f"{1000 * r.seconds['total']:.2f}" if "total" in r.seconds else ""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 from contextlib import nullcontext
-from pathlib import Path
 
-from roadworthy.cli.opening import open_spec, project_option
+from roadworthy.cli.opening import open_spec, project_option, state_option
 from roadworthy.cli.outcome import Outcome
 
 EXAMPLE = "roadworthy serve --project examples/flights --port 8080"
@@ -21,9 +20,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--admin-port", type=int, default=0, help="port of the admin listener on 127.0.0.1 (a free one)"
     )
     parser.add_argument("--grpc-port", type=int, default=None, help="speak gRPC too, on this port; 0 takes a free one")
-    parser.add_argument(
-        "--state", type=Path, default=None, help="directory of the records (.roadworthy in the project)"
-    )
+    state_option(parser)
     parser.add_argument(
         "--look-seconds", type=float, default=10.0, help="how often a running rollout's gates are asked (10)"
     )

@@ -6,14 +6,19 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from roadworthy.cli.opening import open_spec, project_option
+from roadworthy.cli.opening import open_spec, project_option, state_option
 from roadworthy.cli.outcome import Outcome
+
+if TYPE_CHECKING:
+    from roadworthy.cli.tending import Done
 
 EXAMPLE = "roadworthy tend --project examples/flights --once"
 # So that answers never wait for it.
@@ -23,9 +28,7 @@ NICENESS = 10
 def options(parser: argparse.ArgumentParser) -> None:
     """Once, or again and again."""
     project_option(parser)
-    parser.add_argument(
-        "--state", type=Path, default=None, help="directory of the records (.roadworthy in the project)"
-    )
+    state_option(parser)
     parser.add_argument("--once", action="store_true", help="do what is due, then end")
     parser.add_argument("--every", type=float, default=60.0, metavar="SECONDS", help="how often to look (60)")
     parser.add_argument(
@@ -38,13 +41,17 @@ def run(args: argparse.Namespace) -> Outcome:
     from roadworthy.cli.beside import gone
     from roadworthy.cli.chores import chores_of
     from roadworthy.cli.spans import clock_of
-    from roadworthy.cli.tending import Done, Tender, tend_until, the_only_one
+    from roadworthy.cli.tending import Tender, tend_until, the_only_one
     from roadworthy.store.state import State
 
     spec = open_spec(args, check_files=False)
     directory = args.state or spec.state
-    with State.open(directory, spec.serving.durability, spec.log) as state, the_only_one(directory):
-        tender = Tender(state, chores_of(spec, state))
+    with (
+        State.open(directory, spec.serving.durability, spec.log) as state,
+        the_only_one(directory),
+        ExitStack() as opened,
+    ):
+        tender = Tender(state, chores_of(spec, state, opened))
         if args.once:
             return _told(tender.turn(clock_of(state)))
         os.nice(NICENESS)
@@ -57,13 +64,12 @@ def run(args: argparse.Namespace) -> Outcome:
                 sys.stdout.write(f"{_time(done.at)} {done.chore}: {done.told or done.error}\n")
                 sys.stdout.flush()
 
-        tend_until(
-            stop, tender, args.every, say, lambda: clock_of(state), gone(args.pid) if args.pid else lambda: False
-        )
+        alone = gone(args.pid) if args.pid else lambda: False
+        tend_until(stop, tender, args.every, say, lambda: clock_of(state), alone)
     return Outcome({"stopped": True}, "stopped")
 
 
-def _told(found: list) -> Outcome:  # type: ignore[type-arg]
+def _told(found: Sequence[Done]) -> Outcome:
     table = Table("chore", "seconds", "what", box=None, header_style="bold")
     for done in found:
         table.add_row(done.chore, f"{done.seconds:.2f}", done.error or done.told or "nothing to do")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from pathlib import Path
 
-from roadworthy.cli.opening import existing_state, open_spec, project_option
+from roadworthy.cli.opening import existing_state, open_spec, project_option, state_option
 from roadworthy.cli.outcome import Outcome
 
 EXAMPLE = "roadworthy watch --project examples/flights"
@@ -16,9 +15,7 @@ EXAMPLE = "roadworthy watch --project examples/flights"
 def options(parser: argparse.ArgumentParser) -> None:
     """How much, how often."""
     project_option(parser)
-    parser.add_argument(
-        "--state", type=Path, default=None, help="directory of the records (.roadworthy in the project)"
-    )
+    state_option(parser)
     parser.add_argument("--minutes", type=float, default=5.0, help="over which the percentiles are taken (5)")
     parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="how often the screen is drawn (1)")
     parser.add_argument("--once", action="store_true", help="draw it once, then end; what --json does too")
