@@ -48,10 +48,9 @@ class ToyCount:
 ''',
     "rollout/gates/toy_gate.py": '''"""A toy."""
 from __future__ import annotations
-from collections.abc import Sequence
 from dataclasses import dataclass
 from roadworthy.core.measure import Measurement, Verdict
-from roadworthy.core.record import Record
+from roadworthy.core.window import Window
 from roadworthy.rollout.base import gate
 
 @gate("toy_gate")
@@ -60,12 +59,12 @@ class ToyGate:
     """Fails when nine in ten requests of the candidate failed, and never passes."""
     alpha: float = 0.01
 
-    def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict:
-        failed = sum(r.error is not None for r in candidate)
-        if len(candidate) < 50 or failed < 0.9 * len(candidate):
-            return Verdict("wait", f"{failed} of {len(candidate)} failed", "toy_gate")
-        rate = Measurement("error_rate", failed / len(candidate), len(candidate))
-        return Verdict("fail", f"{failed} of {len(candidate)} failed", "toy_gate", (rate,))
+    def __call__(self, control: Window, candidate: Window) -> Verdict:
+        failed = 0 if candidate.errors is None else sum(error is not None for error in candidate.errors)
+        if candidate.n < 50 or failed < 0.9 * candidate.n:
+            return Verdict("wait", f"{failed} of {candidate.n} failed", "toy_gate")
+        rate = Measurement("error_rate", failed / candidate.n, candidate.n)
+        return Verdict("fail", f"{failed} of {candidate.n} failed", "toy_gate", (rate,))
 ''',
     "evaluate/corruptions/toy_noise.py": '''"""A toy."""
 from __future__ import annotations
@@ -113,7 +112,7 @@ FAULTS = {
     "detector without a noise band": ("observe/detectors/toy_count.py", "> 8", "> 0.8"),
     "detector that passes on nothing": ("observe/detectors/toy_count.py", '"wait", "no rows"', '"pass", "no rows"'),
     "gate that passes on no data": ("rollout/gates/toy_gate.py", 'Verdict("wait"', 'Verdict("pass"'),
-    "gate that fails everybody": ("rollout/gates/toy_gate.py", "failed < 0.9 * len(candidate)", "failed < 0"),
+    "gate that fails everybody": ("rollout/gates/toy_gate.py", "failed < 0.9 * candidate.n", "failed < 0"),
     "corruption with global chance": ("evaluate/corruptions/toy_noise.py", "rng.normal(", "np.random.normal("),
     "corruption that is never the identity": (
         "evaluate/corruptions/toy_noise.py",

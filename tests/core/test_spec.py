@@ -59,7 +59,7 @@ def test_a_stage_that_cannot_be_is_refused(mode, share, told):
 
 def test_the_rollout_that_nobody_wrote_goes_from_shadow_to_half():
     assert [(stage.mode, stage.share) for stage in Rollout().stages] == [
-        ("shadow", 0),
+        ("shadow", 1),
         ("canary", 0.1),
         ("canary", 0.5),
     ]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from roadworthy.core.measure import Measurement, Verdict
-from roadworthy.core.record import Record
+from roadworthy.core.window import Window
+from roadworthy.rollout import arms
 from roadworthy.rollout.base import gate
 from roadworthy.testing.gates import check_gate
 
-Rows = Sequence[Record]
+Rows = Window
 
 
 @pytest.mark.parametrize("name", list(gate))
@@ -41,11 +42,11 @@ def said(decision: Any, n: int = 1) -> Verdict:
 
 
 def unless_empty(control: Rows, candidate: Rows, decision: Any) -> Verdict:
-    return said(decision if control and candidate else "wait")
+    return said(decision if control.n and candidate.n else "wait")
 
 
 def failed(rows: Rows) -> float:
-    return sum(r.error is not None for r in rows) / max(1, len(rows))
+    return float(arms.failed(rows).sum()) / max(1, rows.n)
 
 
 def trusting(control: Rows, candidate: Rows) -> Verdict:
@@ -57,12 +58,12 @@ def blind(control: Rows, candidate: Rows) -> Verdict:
 
 
 def wordless(control: Rows, candidate: Rows) -> Verdict:
-    answered = all(any(r.error is None for r in rows) for rows in (control, candidate))
+    answered = all(not arms.failed(rows).all() for rows in (control, candidate))
     return Verdict("pass" if answered else "wait", "because")
 
 
 def tossing(control: Rows, candidate: Rows) -> Verdict:
-    if failed(candidate) > 0.9 or not control or not candidate:
+    if failed(candidate) > 0.9 or not control.n or not candidate.n:
         return said("wait")
     return said("pass" if random.random() < 0.5 else "wait")
 
@@ -84,13 +85,13 @@ def counting() -> Callable[[Rows, Rows], Verdict]:
 
 def forgetful(control: Rows, candidate: Rows) -> Verdict:
     """Looks at the newest rows only, and takes it for an outage of everything when they all fail."""
-    if not control or not candidate or failed(candidate) > 0.9:
+    if not control.n or not candidate.n or failed(candidate) > 0.9:
         return said("wait")
-    return said("fail" if 0.2 < failed(candidate[-200:]) < 0.9 else "pass")
+    return said("fail" if 0.2 < failed(candidate.take(slice(-200, None))) < 0.9 else "pass")
 
 
 def twice_baseline(control: Rows, candidate: Rows) -> Verdict:
-    if not control or not candidate:
+    if not control.n or not candidate.n:
         return said("wait")
     return said("fail" if failed(candidate) > 2 * failed(control) else "wait")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
@@ -18,6 +19,7 @@ from roadworthy.core.errors import BadData, Missing, RoadworthyError, SpecError,
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.record import Label, Record
 from roadworthy.core.spec import Field, Rollout, Signature, Stage
+from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.base import Gate
@@ -41,9 +43,9 @@ class Says:
     decision: Literal["pass", "fail", "wait"]
     rows_since: ClassVar[str] = "stage"
 
-    def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict:
-        labels = sum(r.label is not None for r in candidate)
-        because = f"{len(control)} against {len(candidate)} rows, {labels} labels"
+    def __call__(self, control: Window, candidate: Window) -> Verdict:
+        labels = int((~np.isnan(candidate.labels)).sum())
+        because = f"{control.n} against {candidate.n} rows, {labels} labels"
         return Verdict(self.decision, because, evidence=(Measurement("none", float("nan"), 0),))
 
 
@@ -120,7 +122,7 @@ def test_a_good_candidate_goes_through_its_stages_and_becomes_stable(
     stable, candidate = releases
     control = controller(state, Errors(least=50, margin=0.05))
     begun = control.start("flights", candidate[:10], PLAN, T0, "anna")
-    assert traffic(state, "flights") == Traffic(stable, candidate, "shadow", 0.0, begun.id)
+    assert traffic(state, "flights") == Traffic(stable, candidate, "shadow", 1.0, begun.id)
 
     write(state, stable, "stable", T0, 720)
     write(state, candidate, "shadow", T0, 720)
@@ -349,7 +351,7 @@ class SaysInTurn:
     words: list[str]
     rows_since: ClassVar[Literal["stage", "rollout"]] = "rollout"
 
-    def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict:
+    def __call__(self, control: Window, candidate: Window) -> Verdict:
         return Verdict(self.words.pop(0), "as told")
 
 

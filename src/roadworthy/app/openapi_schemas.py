@@ -232,7 +232,7 @@ def _told() -> Json:
         "required": ["release", "arm"],
         "properties": {
             "release": {"type": "string"},
-            "arm": {"enum": ["stable", "canary", "shadow", "fallback"]},
+            "arm": {"enum": ["stable", "canary", "shadow", "fallback", "holdback"]},
             "confidence": {"type": "array", "items": {"type": ["number", "null"]}},
             "prediction_set": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}},
             "path": _path(),

@@ -161,7 +161,9 @@ def outcome_of(trial: Trial) -> str:
 
 def _life(spec: Spec, state: State, registry: Registry, frozen: str, sample: Sample, caretaker: Caretaker) -> Life:
     """What users were answered, beside what the first release would have answered, on the same rows."""
-    managed = {r.id: r for r in state.records.read(arms=("stable", "canary", "fallback")) if r.label is not None}
+    managed = {
+        r.id: r for r in state.records.read(arms=("stable", "canary", "fallback", "holdback")) if r.label is not None
+    }
     rows = np.array([k for k, id in enumerate(sample.ids if sample.ids is not None else ()) if id in managed])
     lived = sample.take(rows)
     first = registry.get(frozen)

@@ -28,7 +28,10 @@ class Release(Struct, frozen=True, omit_defaults=True):
     """Everything that decides an answer, and how it was made. Two releases with one digest answer alike.
 
     `preprocessing` and `wrappers` are plans (text that the catalogs turn into objects), in the order from the
-    request to the model. `data` maps a name ("train", "calibration") to a digest or a description of the rows.
+    request to the model. `data` maps a name ("train", "calibration") to a digest or a description of the rows,
+    `features` the name of a set of features to its version. `code` is the revision of the code that made it
+    (`git:<sha>`, with `+changes` where files were not committed), `training` its settings and seed, `versions` the
+    packages that it was made with, `calibration` what was measured of its probabilities.
     """
 
     name: str
@@ -43,11 +46,16 @@ class Release(Struct, frozen=True, omit_defaults=True):
     made_at: float = 0.0
     measured: tuple[Measurement, ...] = ()
     note: str = ""
+    code: str = ""
+    features: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    calibration: tuple[Measurement, ...] = ()
 
     @property
     def digest(self) -> str:
         """SHA-256 (hex, 64 characters) of the canonical JSON of the whole release."""
         # The order of the inputs decides answers (a model may take them as one matrix); that of the data does not.
-        data, serving = dict(sorted(self.data.items())), dict(sorted(self.serving.items()))
-        canonical = msgspec.structs.replace(self, data=data, serving=serving)
+        named = ("data", "serving", "features", "training", "versions")
+        canonical = msgspec.structs.replace(self, **{name: dict(sorted(getattr(self, name).items())) for name in named})
         return hashlib.sha256(msgspec.json.encode(canonical)).hexdigest()

@@ -190,7 +190,7 @@ class Reference(Window):
             kept.ids,
             kept.confidence,
             kept.known_at,
-            profile or Profile.of(window, fields),
+            profile=profile or Profile.of(window, fields),
         )
 
 

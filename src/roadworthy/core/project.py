@@ -44,6 +44,7 @@ KINDS: Mapping[str, str] = {
     "preprocessing": "wrapper",
     "wrappers": "wrapper",
     "gates": "gate",
+    "gate": "gate",
     "detectors": "detector",
     "rules": "rule",
     "sinks": "sink",

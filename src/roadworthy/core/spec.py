@@ -127,29 +127,78 @@ class ModelSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=T
 
 
 class Stage(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One step of a rollout. In shadow the candidate answers nobody; in a canary it answers `share` of the keys.
+    """One step of a rollout: who is asked about what, and for how long at least and at most.
 
-    The stage ends when every gate passes and `hours` have gone by; it gives up after `at_most_hours`.
+    In `shadow` the candidate answers nobody and is shown `share` of the requests (all where not said). In a `canary` it
+    answers `share` of the keys, in an `ab` test too, where signals of that mode may ask it to be better and not only no
+    worse. In a `holdback` the candidate has become stable, and `share` of the keys stay on what was stable before.
+    `where` narrows the stage to requests with a tag, as `origin=LGA`; the others are answered by stable.
+
+    The stage ends when every signal that may promote passes and `hours` have gone by; it gives up after
+    `at_most_hours`.
     """
 
-    mode: Literal["shadow", "canary"]
+    mode: Literal["shadow", "canary", "ab", "holdback"]
     share: float = 0.0
     hours: float = 0.0
     at_most_hours: float = 24.0 * 28
+    where: str = ""
 
     def __post_init__(self) -> None:
-        if self.mode == "canary" and not 0 < self.share <= 1:
-            raise ValueError(f"`share` of a canary must be above 0 and at most 1, got {self.share!r}")
-        if self.mode == "shadow" and self.share:
-            raise ValueError("a shadow answers nobody: leave out `share`")
+        if self.mode == "shadow" and not self.share:
+            force_setattr(self, "share", 1.0)
+        if not 0 < self.share <= 1:
+            raise ValueError(f"`share` of a {self.mode} must be above 0 and at most 1, got {self.share!r}")
+        if self.mode == "holdback" and self.share > 0.5:
+            raise ValueError(
+                f"`share` of a holdback is the part kept on the old release, at most 0.5; got {self.share!r}"
+            )
+        if self.hours < 0 or self.at_most_hours < self.hours:
+            most = self.at_most_hours
+            raise ValueError(
+                f"`hours` of a stage must lie between 0 and `at_most_hours` ({most!r}), got {self.hours!r}"
+            )
+        if self.where and "=" not in self.where:
+            raise ValueError(f"`where` names a tag and its value, as `origin=LGA`; got {self.where!r}")
+
+
+class Signal(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What one gate (a plan) has to say in a rollout.
+
+    One that may `promote` must pass before a stage ends, and its fail rolls back; one that may `block` rolls back when
+    it fails and holds up nothing while it waits; what one that may `advise` says is shown only. It has no say before
+    both arms have `least` rows, nor a pass once the newest row it judged is `stale_hours` old (0: never). `modes` names
+    the stages in which it is asked (all where empty).
+    """
+
+    gate: Any
+    may: Literal["promote", "block", "advise"] = "promote"
+    least: int = 0
+    stale_hours: float = 0.0
+    modes: tuple[Literal["shadow", "canary", "ab", "holdback"], ...] = ()
 
 
 class Rollout(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The stages in order and the gates (plans) that every stage must pass, looked at every `look_hours`."""
+    """The stages in order, and the signals that decide, looked at every `look_hours`.
+
+    `gates` (plans) is the short form of `signals` that all may promote; write one of the two. `key` is the tag by which
+    callers stay on their arm (the request's own key where empty). In a `freeze` window (`fri 16:00 - mon 08:00`, or
+    `2026-12-20 - 2027-01-03`, on the clock of `timezone`) no candidate gets more traffic; taking one back is always
+    allowed.
+    """
 
     stages: tuple[Stage, ...] = (Stage("shadow", hours=24.0), Stage("canary", 0.1, 24.0), Stage("canary", 0.5, 24.0))
     gates: tuple[Any, ...] = ("errors", "latency", "quality")
     look_hours: float = 6.0
+    signals: tuple[Signal, ...] = ()
+    key: str = ""
+    freeze: tuple[str, ...] = ()
+    timezone: str = "UTC"
+
+    @property
+    def hierarchy(self) -> tuple[Signal, ...]:
+        """The signals, whichever way they were written."""
+        return self.signals or tuple(Signal(plan) for plan in self.gates)
 
 
 class Slo(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -262,6 +311,40 @@ class Cost(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     utilisation: float = 0.5
 
 
+class Promotion(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a release must have before it may become stable, whoever asks.
+
+    `requirements` bound what was measured of it; `by_rollout` lets only a passed rollout promote (a first release, and
+    a return to one that was stable before, are free); `signed` asks for a valid signature by one of `trusted`;
+    `approvals` counts the people who must have approved it, of whom none may be who made it.
+    """
+
+    requirements: tuple[Requirement, ...] = ()
+    by_rollout: bool = False
+    signed: bool = False
+    trusted: tuple[str, ...] = ()
+    approvals: int = 0
+
+
+class Store(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where metadata lies: `metadata` is a URL as `postgresql+psycopg://host/db`; empty, SQLite beside the records.
+
+    A password may stand in the environment: `${NAME}` in the URL is replaced by the variable NAME.
+    """
+
+    metadata: str = ""
+
+
+class Readiness(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What people did by hand for the readiness score: the name of a check mapped to the document that tells of it.
+
+    `at_least` is the score below which `roadworthy readiness` fails a build.
+    """
+
+    manual: Mapping[str, str] = field(default_factory=dict)
+    at_least: float = 0.0
+
+
 class Scenario(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A candidate that somebody will try to release at `day` of the replay: what it changes, and what should happen."""
 
@@ -285,6 +368,9 @@ class Spec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     serving: Serving = field(default_factory=Serving)
     cost: Cost = field(default_factory=Cost)
     log: Log = field(default_factory=Log)
+    promotion: Promotion = field(default_factory=Promotion)
+    store: Store = field(default_factory=Store)
+    readiness: Readiness = field(default_factory=Readiness)
     corruptions: tuple[Any, ...] = ()
     prepare: str = ""
     scenarios: tuple[Scenario, ...] = ()

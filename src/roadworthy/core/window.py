@@ -1,8 +1,8 @@
-"""A Window: a stretch of records as columns, which is what a detector looks at."""
+"""A Window: a stretch of records as columns, which is what detectors and gates look at."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,10 @@ class Window:
 
     `labels` (n,) are NaN where nothing is known yet; `at` (n,) is Unix seconds. `tags` maps a name to n strings (""
     where a row has none), `ids` (n,) are strings, `confidence` (n,) and `known_at` (n,) floats with NaN for null.
+
+    What only `of_all` fills: `errors` (n,) are None or the error in words, `seconds` maps a stage to n floats, `usd`
+    and `tokens` (n,) are floats, `sets` (n,) prediction sets (a tuple, or None), `steps` maps the name of a stop on a
+    row's path to n booleans (whether the row went through it), `arms` (n,) are the arm of each row.
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -30,6 +34,13 @@ class Window:
     ids: NDArray[np.object_] | None = None
     confidence: NDArray[np.float64] | None = None
     known_at: NDArray[np.float64] | None = None
+    errors: NDArray[np.object_] | None = None
+    seconds: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    usd: NDArray[np.float64] | None = None
+    tokens: NDArray[np.float64] | None = None
+    sets: NDArray[np.object_] | None = None
+    steps: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    arms: NDArray[np.object_] | None = None
 
     @property
     def n(self) -> int:
@@ -54,6 +65,30 @@ class Window:
             np.array([r.id for r in answered], object),
             _floats([r.confidence for r in answered]),
             _floats([r.label_at for r in answered]),
+        )
+
+    @classmethod
+    def of_all(cls, records: Sequence[Record]) -> Window:
+        """Every column of every record, of those that failed too; what they did not answer is NaN or None."""
+        tags = {name: "" for r in records for name in r.tags}
+        steps = dict.fromkeys(step.at for r in records for step in r.path)
+        on_way = [{step.at for step in r.path} for r in records]
+        return cls(
+            {name: _any([r.inputs.get(name) for r in records]) for name in _names(r.inputs for r in records)},
+            {name: _any([r.outputs.get(name) for r in records]) for name in _names(r.outputs for r in records)},
+            _floats([r.label for r in records]),
+            _floats([r.at for r in records]),
+            {name: _objects([r.tags.get(name, "") for r in records]) for name in sorted(tags)},
+            _objects([r.id for r in records]),
+            _floats([r.confidence for r in records]),
+            _floats([r.label_at for r in records]),
+            _objects([r.error for r in records]),
+            {name: _floats([r.seconds.get(name) for r in records]) for name in _names(r.seconds for r in records)},
+            _floats([r.usd for r in records]),
+            _floats([r.tokens for r in records]),
+            _objects([r.prediction_set for r in records]),
+            {name: _flags([name in way for way in on_way]) for name in steps},
+            _objects([r.arm for r in records]),
         )
 
     @classmethod
@@ -82,7 +117,94 @@ class Window:
             part(self.ids),
             part(self.confidence),
             part(self.known_at),
+            part(self.errors),
+            {name: part(c) for name, c in self.seconds.items()},
+            part(self.usd),
+            part(self.tokens),
+            part(self.sets),
+            {name: part(c) for name, c in self.steps.items()},
+            part(self.arms),
         )
+
+    def join(self, more: Window) -> Window:
+        """These rows and then those; a column that one of them lacks is unknown there."""
+
+        def both(one: NDArray[Any] | None, other: NDArray[Any] | None, unknown: Any) -> Any:
+            if one is None and other is None:
+                return None
+            return _end_to_end(one, self.n, other, more.n, unknown)
+
+        def each(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]], unknown: Any) -> dict[str, Any]:
+            return {name: both(one.get(name), other.get(name), unknown) for name in dict.fromkeys([*one, *other])}
+
+        return Window(
+            each(self.inputs, more.inputs, None),
+            each(self.outputs, more.outputs, None),
+            both(self.labels, more.labels, None),
+            both(self.at, more.at, None),
+            each(self.tags, more.tags, ""),
+            both(self.ids, more.ids, None),
+            both(self.confidence, more.confidence, None),
+            both(self.known_at, more.known_at, None),
+            both(self.errors, more.errors, None),
+            each(self.seconds, more.seconds, None),
+            both(self.usd, more.usd, None),
+            both(self.tokens, more.tokens, None),
+            both(self.sets, more.sets, None),
+            each(self.steps, more.steps, False),
+            both(self.arms, more.arms, None),
+        )
+
+
+def _end_to_end(
+    one: NDArray[Any] | None, rows: int, other: NDArray[Any] | None, more: int, unknown: Any
+) -> NDArray[Any]:
+    """Both columns behind each other; where one is missing, `unknown`, which is NaN beside floats."""
+    import numpy as np
+
+    there = one if one is not None else other
+    assert there is not None
+    filler = np.nan if unknown is None and there.dtype != object else unknown
+
+    def column_or_filler(column: NDArray[Any] | None, n: int) -> NDArray[Any]:
+        return np.full((n, *there.shape[1:]), filler, there.dtype) if column is None else column
+
+    parts = column_or_filler(one, rows), column_or_filler(other, more)
+    # Text in one of them, or vectors of two widths, make a column of objects, where a missing number is None.
+    if parts[0].dtype != parts[1].dtype or parts[0].shape[1:] != parts[1].shape[1:]:
+        parts = _as_objects(parts[0]), _as_objects(parts[1])
+    return np.concatenate(parts)
+
+
+def _as_objects(values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype == object:
+        return values
+    return _objects(values.tolist() if values.ndim > 1 else [None if v != v else v for v in values.tolist()])
+
+
+def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
+    """One object a row, also where these are sequences themselves."""
+    import numpy as np
+
+    found = np.empty(len(values), object)
+    found[:] = values
+    return found
+
+
+def _any(values: Sequence[Any]) -> NDArray[Any]:
+    """As `column`, where a row may hold a vector, and others vectors of another width, or none."""
+    widths = {len(v) if hasattr(v, "__len__") and not isinstance(v, str) else -1 for v in values}
+    return column(values) if len(widths) <= 1 or widths == {-1} else _objects(values)
+
+
+def _flags(values: Sequence[bool]) -> NDArray[np.bool_]:
+    import numpy as np
+
+    return np.array(values, np.bool_)
+
+
+def _names(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def column(values: Sequence[Any]) -> NDArray[Any]:
@@ -101,5 +223,4 @@ def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: column([row.get(name) for row in rows]) for name in names}
+    return {name: column([row.get(name) for row in rows]) for name in _names(rows)}

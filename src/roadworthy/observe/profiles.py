@@ -90,10 +90,11 @@ def _rows_of(reference: Reference) -> _Rows:
 
 
 def _reference(rows: _Rows, profile: Profile) -> Reference:
-    inputs, outputs, tags, others = (
+    inputs, outputs, tags = (
         {name: _values(column) for name, column in columns.items()}
-        for columns in (rows.inputs, rows.outputs, rows.tags, rows.others)
+        for columns in (rows.inputs, rows.outputs, rows.tags)
     )
+    others: dict[str, Any] = {name: _values(column) for name, column in rows.others.items()}
     labels, at = others.pop("labels"), others.pop("at")
     return Reference(inputs, outputs, labels, at, tags, profile=profile, **others)
 

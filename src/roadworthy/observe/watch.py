@@ -22,7 +22,7 @@ from roadworthy.observe.drift.budget import alpha_a_look
 from roadworthy.store.state import State
 
 # A shadow answers nobody, and its requests are in the log already under the arm that did.
-ANSWERING: tuple[Arm, ...] = ("stable", "canary", "fallback")
+ANSWERING: tuple[Arm, ...] = ("stable", "canary", "fallback", "holdback")
 
 
 class Look(Struct, frozen=True):

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from roadworthy.core.record import Record
+from roadworthy.core.window import Window
 
 
-def requests(records: Sequence[Record]) -> list[Record]:
-    """One record a request: its first row. The rows of a request share one arm, so they are no separate evidence.
+def failed(rows: Window) -> NDArray[np.bool_]:
+    """Which rows have no answer, (n,)."""
+    if rows.errors is None:
+        return np.zeros(rows.n, np.bool_)
+    return np.array([error is not None for error in rows.errors], np.bool_)
+
+
+def requests(rows: Window) -> Window:
+    """One row a request: its first. The rows of a request share one arm, so they are no separate evidence.
 
     Rows follow each other with one `at` and the ids `r.0`, `r.1`, ...; a request fails or answers as a whole.
     """
-    kept: list[Record] = []
-    for record in records:
-        if not kept or record.at != kept[-1].at or not _same_request(kept[-1].id, record.id):
-            kept.append(record)
-    return kept
+    if rows.n < 2:
+        return rows
+    ids = ids_of(rows)
+    same = np.zeros(rows.n, np.bool_)
+    # Ids are only compared where the times are equal, which is nearly nowhere.
+    for k in np.flatnonzero(np.diff(rows.at) == 0) + 1:
+        same[k] = _same_request(ids[k - 1], ids[k])
+    return rows.take(~same) if same.any() else rows
 
 
-def pairs(control: Sequence[Record], candidate: Sequence[Record]) -> list[tuple[Record, Record]]:
-    """The requests that both arms answered (shadow), in the candidate's order."""
-    known = {r.id: r for r in control}
-    return [(known[r.id], r) for r in candidate if r.id in known]
+def pairs(control: Window, candidate: Window) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows of the requests that both arms answered (shadow): their places in either, in the candidate's order."""
+    known = {id: k for k, id in enumerate(ids_of(control))}
+    both = [(known[id], k) for k, id in enumerate(ids_of(candidate)) if id in known]
+    places = np.array(both, np.int64).reshape(-1, 2)
+    return places[:, 0], places[:, 1]
 
 
-def shadowed(candidate: Sequence[Record]) -> bool:
+def shadowed(candidate: Window) -> bool:
     """Whether the candidate only mirrors requests that stable answers."""
-    return bool(candidate) and candidate[0].arm == "shadow"
+    return candidate.arms is not None and candidate.n > 0 and candidate.arms[0] == "shadow"
 
 
-def merged(control: Sequence[Record], candidate: Sequence[Record]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def merged(control: Window, candidate: Window) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The order that puts `[*control, *candidate]` in time order, and which rows are then the candidate's."""
-    order = np.argsort(np.array([*(r.at for r in control), *(r.at for r in candidate)]), kind="stable")
-    return order, order >= len(control)
+    order = np.argsort(np.concatenate([control.at, candidate.at]), kind="stable")
+    return order, order >= control.n
+
+
+def ids_of(rows: Window) -> list[str]:
+    """The ids of the rows; none where they have none."""
+    return [] if rows.ids is None else rows.ids.tolist()
 
 
 def _same_request(one: str, other: str) -> bool:

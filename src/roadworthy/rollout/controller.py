@@ -17,6 +17,7 @@ from roadworthy.core.errors import BadData, Missing, SpecError, Taken
 from roadworthy.core.measure import Verdict, worst
 from roadworthy.core.record import Record
 from roadworthy.core.spec import Field, Rollout
+from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.base import Gate, gate
@@ -103,10 +104,8 @@ class Controller:
 
     def _verdicts(self, now: RolloutState, at: float) -> tuple[Verdict, ...]:
         """Rows are read once: a gate that asks for the whole rollout (`rows_since`) gets the rows of all stages."""
-        control = self._rows(now.control, now.started_at, at)
-        candidate = self._rows(now.candidate, now.started_at, at)
-        control = [r for r in control if r.arm == "stable"]
-        candidate = [r for r in candidate if r.arm in ("shadow", "canary")]
+        control = self._rows(now.control, now.started_at, at, ("stable",))
+        candidate = self._rows(now.candidate, now.started_at, at, ("shadow", "canary"))
         found = [_ask(leaf, now, control, candidate) for leaf in self.gates]
         before = now.verdicts if len(now.verdicts) == len(found) else (None,) * len(found)
         return tuple(_lasting(leaf, was, new) for leaf, was, new in zip(self.gates, before, found, strict=True))
@@ -125,8 +124,8 @@ class Controller:
         arms: tuple[Arm, ...] = ("canary",)
         return self.state.records.count(now.started_at, at, now.candidate, arms)
 
-    def _rows(self, digest: str, since: float, at: float) -> list[Record]:
-        return [_known_at(r, at) for r in self.state.records.read(since, at, digest)]
+    def _rows(self, digest: str, since: float, at: float, arms: tuple[Arm, ...]) -> Window:
+        return Window.of_all([_known_at(r, at) for r in self.state.records.read(since, at, digest, arms)])
 
     def _end(self, deployment: str, status: Status, at: float, by: str, why: str) -> RolloutState:
         if not why:
@@ -171,11 +170,11 @@ def gates_of(plan: Rollout, root: Path | None = None) -> tuple[Gate, ...]:
     return tuple(gate.make(named, root) for named in plan.gates)
 
 
-def _ask(leaf: Gate, now: RolloutState, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict:
-    if getattr(leaf, "rows_since", "stage") == "stage":
+def _ask(leaf: Gate, now: RolloutState, control: Window, candidate: Window) -> Verdict:
+    if getattr(leaf, "rows_since", "stage") == "stage" and candidate.arms is not None:
         arm = "shadow" if now.step.mode == "shadow" else "canary"
-        control = [r for r in control if r.at >= now.stage_since]
-        candidate = [r for r in candidate if r.at >= now.stage_since and r.arm == arm]
+        control = control.take(control.at >= now.stage_since)
+        candidate = candidate.take((candidate.at >= now.stage_since) & (candidate.arms == arm))
     found = leaf(control, candidate)
     # JSON has no NaN, and what was not measured says nothing that `because` does not.
     measured = tuple(m for m in found.evidence if math.isfinite(m.value))
@@ -240,7 +239,7 @@ def _check_plan(plan: Rollout) -> None:
     if not plan.stages:
         raise SpecError("a rollout needs at least one stage: write `stages` with a shadow or a canary")
     for stage in plan.stages:
-        if stage.share >= 1:
+        if stage.share >= 1 and stage.mode != "shadow":
             raise SpecError(
                 f"a canary with `share` {stage.share!r} leaves stable no requests to be compared with, so that no gate"
                 " can pass it; end with a share below 1, the last passed stage promotes to all"

@@ -25,7 +25,7 @@ class Traffic(Struct, frozen=True):
 
     stable: str
     candidate: str | None = None
-    mode: Literal["stable", "shadow", "canary"] = "stable"
+    mode: Literal["stable", "shadow", "canary", "ab", "holdback"] = "stable"
     share: float = 0.0
     salt: str = ""
 

@@ -39,7 +39,7 @@ from sqlalchemy.exc import DBAPIError
 from roadworthy.core.errors import MissingExtra
 from roadworthy.store.files import BUSY_SECONDS, StoreError, sentence
 
-HEAD = "0002"
+HEAD = "0003"
 VERSION_TABLE = "roadworthy_version"
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -76,6 +76,7 @@ aliases = Table(
     Column("by", Text, nullable=False, quote=True),
     Column("why", Text, nullable=False),
     Index("ix_aliases", "deployment", "alias", "seq"),
+    Index("ix_aliases_at", "deployment", "alias", "at", "seq"),
     sqlite_autoincrement=True,
 )
 
@@ -190,6 +191,65 @@ host_samples = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+# Who did what, each entry holding the hash of the one before (`store.audit_log`).
+audit = Table(
+    "audit",
+    metadata,
+    _seq(),
+    Column("at", Double, nullable=False),
+    Column("by", Text, nullable=False, quote=True),
+    Column("action", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    sqlite_autoincrement=True,
+)
+
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("digest", String(64), ForeignKey("releases.digest"), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("by", Text, nullable=False, quote=True),
+    PrimaryKeyConstraint("digest", "key", name="pk_signatures"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("digest", String(64), ForeignKey("releases.digest"), nullable=False),
+    Column("by", Text, nullable=False, quote=True),
+    Column("at", Double, nullable=False),
+    Column("why", Text, nullable=False),
+    PrimaryKeyConstraint("digest", "by", name="pk_approvals"),
+)
+
+# Releases that no collection of garbage may remove until the hold is lifted.
+release_holds = Table(
+    "release_holds",
+    metadata,
+    _seq(),
+    Column("digest", String(64), ForeignKey("releases.digest"), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("by", Text, nullable=False, quote=True),
+    Column("why", Text, nullable=False),
+    Column("lifted_at", Double),
+    sqlite_autoincrement=True,
+)
+
+# Who may act alone (one controller a deployment), until when; `turn` grows with every change of hands.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("turn", BigInteger, nullable=False),
+)
+
 version = Table(
     VERSION_TABLE,
     metadata,
@@ -203,7 +263,7 @@ APPEND_ONLY = {
     "sqlite": [
         f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN"
         f" SELECT RAISE(ABORT, '`{table}` is append-only: write a new row instead'); END"
-        for table in ("aliases", "events")
+        for table in ("aliases", "events", "audit")
         for verb in ("UPDATE", "DELETE")
     ],
     "postgresql": [
@@ -212,7 +272,7 @@ APPEND_ONLY = {
         *(
             f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
             " FOR EACH STATEMENT EXECUTE FUNCTION roadworthy_append_only()"
-            for table in ("aliases", "events")
+            for table in ("aliases", "events", "audit")
         ),
     ],
 }

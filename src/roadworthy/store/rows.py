@@ -31,7 +31,7 @@ TABLES = (
 )
 
 # The order is part of the file: an arm that is new goes to the end.
-ARMS: tuple[Arm, ...] = ("stable", "canary", "shadow", "fallback")
+ARMS: tuple[Arm, ...] = ("stable", "canary", "shadow", "fallback", "holdback")
 assert set(ARMS) == set(get_args(Arm))
 KINDS = {(arm, failed): 2 * number + failed for number, arm in enumerate(ARMS) for failed in (False, True)}
 

@@ -12,10 +12,11 @@ from msgspec.structs import replace
 
 from roadworthy.core.measure import Verdict
 from roadworthy.core.record import Record
+from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
 from roadworthy.rollout.base import Gate
 
-Arms = tuple[tuple[Record, ...], tuple[Record, ...]]
+Arms = tuple[Window, Window]
 _MODES: tuple[Arm, ...] = ("shadow", "canary")
 
 
@@ -40,10 +41,11 @@ def check_gate(leaf: type) -> None:
 def check_waits_on_nothing(made: Gate) -> None:
     """No rows of one arm or of both: `wait`. A candidate that answers nothing is not passed either."""
     control, candidate = twins(np.random.default_rng(0), 50, "canary")
+    nothing = Window.of_all(())
     for name, arms in {
-        "no rows": ((), ()),
-        "no rows of the candidate": (control, ()),
-        "no rows of stable": ((), candidate),
+        "no rows": (nothing, nothing),
+        "no rows of the candidate": (control, nothing),
+        "no rows of stable": (nothing, candidate),
     }.items():
         decision = made(*arms).decision
         assert decision == "wait", f"{made!r} says {decision!r} on {name}; there is nothing to judge yet: say 'wait'"
@@ -82,7 +84,7 @@ def check_worse_never_passes(made: Gate) -> None:
         for spoil in (_silent, _broken):
             for more in (1, 50, 500):
                 later = twins(rng, more, mode, spoil, start=1000)
-                decision = made(control + later[0], candidate + later[1]).decision
+                decision = made(control.join(later[0]), candidate.join(later[1])).decision
                 assert decision != "pass", f"{made!r} fails a candidate, and passes it after {more} rows more as bad"
 
 
@@ -93,7 +95,7 @@ def check_calm(made: Gate, repeats: int = 40) -> None:
         fails = 0
         for seed in range(repeats):
             control, candidate = twins(np.random.default_rng(seed), 1000, mode)
-            looks = (control[-1].at * part for part in (0.1, 0.2, 0.4, 0.7, 1.0))
+            looks = (float(control.at[-1]) * part for part in (0.1, 0.2, 0.4, 0.7, 1.0))
             fails += any(made(_until(control, at), _until(candidate, at)).decision == "fail" for at in looks)
         assert fails <= _at_most(repeats, alpha), (
             f"{made!r} fails {fails} of {repeats} candidates that are as good as stable ({mode}), and its alpha is"
@@ -108,7 +110,7 @@ def twins(
     spoil: Callable[[Record, float], Record] | None = None,
     start: int = 0,
 ) -> Arms:
-    """Records of two equally good arms over `n` requests, 3 % failing, all labelled; `spoil` worsens the candidate.
+    """Rows of two equally good arms over `n` requests, 3 % failing, all labelled; `spoil` worsens the candidate.
 
     In shadow both answer every request; as a canary the candidate answers each with probability 0.3.
     """
@@ -123,7 +125,7 @@ def twins(
                 control.append(row)
             else:
                 candidate.append(spoil(row, rng.random()) if spoil else row)
-    return tuple(control), tuple(candidate)
+    return Window.of_all(control), Window.of_all(candidate)
 
 
 def _row(rng: np.random.Generator, k: int, arm: Any, chance: float, label: float) -> Record:
@@ -169,8 +171,8 @@ def _broken(row: Record, chance: float) -> Record:
     )
 
 
-def _until(rows: tuple[Record, ...], at: float) -> tuple[Record, ...]:
-    return tuple(r for r in rows if r.at <= at)
+def _until(rows: Window, at: float) -> Window:
+    return rows.take(rows.at <= at)
 
 
 def _seeded(made: Gate, arms: Arms, seed: int) -> Verdict:

@@ -3,11 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from roadworthy.core.measure import Verdict
 from roadworthy.core.record import Record
+from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
 from roadworthy.rollout.gates.errors import Errors
 
 Rows = list[Record]
+
+
+def asked(made: Errors, control: Rows, candidate: Rows) -> Verdict:
+    return made(Window.of_all(control), Window.of_all(candidate))
 
 
 def row(k: int, arm: Arm, failed: bool) -> Record:
@@ -30,13 +36,13 @@ def shadow(n: int, stable: float, candidate: float) -> tuple[Rows, Rows]:
 
 
 def test_waits_below_the_least_requests() -> None:
-    verdict = Errors(least=100)(*canary(300, 0.1, 0.0, 0.0))
+    verdict = asked(Errors(least=100), *canary(300, 0.1, 0.0, 0.0))
     assert verdict.decision == "wait"
     assert "at least 100 requests" in verdict.because
 
 
 def test_a_candidate_that_fails_three_in_a_hundred_is_failed_with_its_numbers() -> None:
-    verdict = Errors()(*canary(8000, 0.1, 0.0, 0.03))
+    verdict = asked(Errors(), *canary(8000, 0.1, 0.0, 0.03))
     assert verdict.decision == "fail"
     assert verdict.because.startswith("25 of 841 requests (2.97%) of the candidate failed, 0 of 7,159 requests (0.00%)")
     control, candidate, excess, evidence = verdict.evidence
@@ -50,37 +56,37 @@ def test_an_alarm_is_not_taken_back_by_better_days() -> None:
     control, candidate = canary(4000, 0.1, 0.0, 0.05)
     calm = canary(40_000, 0.1, 0.02, 0.0, seed=1)
     later = [[Record(f"l{r.id}", r.at + 4000, "release", r.arm, {}, {}, error=r.error) for r in arm] for arm in calm]
-    assert Errors()(control, candidate).decision == "fail"
-    assert Errors()(control + later[0], candidate + later[1]).decision == "fail"
+    assert asked(Errors(), control, candidate).decision == "fail"
+    assert asked(Errors(), control + later[0], candidate + later[1]).decision == "fail"
 
 
 def test_a_candidate_without_errors_passes_after_some_hundred_requests() -> None:
-    assert Errors()(*canary(9000, 0.1, 0.0, 0.0)).decision == "pass"
-    assert Errors()(*canary(3000, 0.1, 0.0, 0.0)).decision == "wait"
-    assert Errors(margin=0.05)(*canary(3000, 0.1, 0.0, 0.0)).decision == "pass"
+    assert asked(Errors(), *canary(9000, 0.1, 0.0, 0.0)).decision == "pass"
+    assert asked(Errors(), *canary(3000, 0.1, 0.0, 0.0)).decision == "wait"
+    assert asked(Errors(margin=0.05), *canary(3000, 0.1, 0.0, 0.0)).decision == "pass"
 
 
 def test_a_shadow_is_compared_request_by_request() -> None:
-    assert Errors()(*shadow(2000, 0.01, 0.04)).decision == "fail"
-    assert Errors()(*shadow(2000, 0.0, 0.0)).decision == "pass"
+    assert asked(Errors(), *shadow(2000, 0.01, 0.04)).decision == "fail"
+    assert asked(Errors(), *shadow(2000, 0.0, 0.0)).decision == "pass"
 
 
 def test_requests_that_fail_on_both_sides_speak_against_nobody() -> None:
     control, candidate = shadow(1000, 0.0, 0.0)
     outage = [row(k, "stable", True) for k in range(1000, 1200)], [row(k, "shadow", True) for k in range(1000, 1200)]
-    assert Errors()(control + outage[0], candidate + outage[1]).decision != "fail"
+    assert asked(Errors(), control + outage[0], candidate + outage[1]).decision != "fail"
 
 
 def test_a_request_that_the_shadow_never_saw_counts_for_nobody() -> None:
     control, candidate = shadow(400, 0.0, 0.0)
-    verdict = Errors()(control, candidate[::2])
+    verdict = asked(Errors(), control, candidate[::2])
     assert {m.n for m in verdict.evidence if m.where} == {200}
 
 
 def test_the_rows_of_one_failed_request_count_once() -> None:
     control, candidate = canary(2000, 0.2, 0.01, 0.0)
     rows = [Record(f"big.{k}", 1e6, "release", "canary", {}, {}, error="ValueError: bad") for k in range(500)]
-    assert Errors()(control, candidate + rows).decision != "fail"
+    assert asked(Errors(), control, candidate + rows).decision != "fail"
 
 
 def test_a_burst_that_hits_both_arms_is_no_reason_to_roll_back() -> None:
@@ -89,5 +95,5 @@ def test_a_burst_that_hits_both_arms_is_no_reason_to_roll_back() -> None:
         calm = canary(1500, 0.05, 0.001, 0.001, seed)
         burst = canary(300, 0.05, 0.5, 0.5, seed + 100)
         later = [[Record(f"b{r.id}", r.at + 1500, "x", r.arm, {}, {}, error=r.error) for r in arm] for arm in burst]
-        fails += Errors()(calm[0] + later[0], calm[1] + later[1]).decision == "fail"
+        fails += asked(Errors(), calm[0] + later[0], calm[1] + later[1]).decision == "fail"
     assert fails <= 4

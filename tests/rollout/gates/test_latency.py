@@ -3,11 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from roadworthy.core.measure import Verdict
 from roadworthy.core.record import Record
+from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
 from roadworthy.rollout.gates.latency import Latency
 
 Rows = list[Record]
+
+
+def asked(made: Latency, control: Rows, candidate: Rows) -> Verdict:
+    return made(Window.of_all(control), Window.of_all(candidate))
 
 
 def row(k: int, arm: Arm, seconds: float, **more: float) -> Record:
@@ -28,24 +34,24 @@ def canary(n: int, share: float, factor: float = 1.0, added: float = 0.0, seed: 
 
 def test_thirty_milliseconds_more_are_caught_in_some_dozen_requests() -> None:
     control, candidate = canary(600, 0.1, added=0.03)
-    verdict = Latency()(control, candidate)
+    verdict = asked(Latency(), control, candidate)
     assert verdict.decision == "fail"
     assert "of the candidate were late" in verdict.because
     assert verdict.evidence[1].n < 60
 
 
 def test_as_fast_as_stable_passes() -> None:
-    assert Latency()(*canary(4000, 0.2)).decision == "pass"
+    assert asked(Latency(), *canary(4000, 0.2)).decision == "pass"
 
 
 def test_waits_below_the_least_requests() -> None:
-    assert Latency(least=100)(*canary(400, 0.1)).decision == "wait"
+    assert asked(Latency(least=100), *canary(400, 0.1)).decision == "wait"
 
 
 def test_what_nobody_feels_is_no_lateness() -> None:
     control, candidate = canary(4000, 0.2, factor=1.0, added=0.004)
-    assert Latency(slack_seconds=0.005)(control, candidate).decision == "pass"
-    assert Latency(slack_seconds=0.0, slower=1.0)(control, candidate).decision == "fail"
+    assert asked(Latency(slack_seconds=0.005), control, candidate).decision == "pass"
+    assert asked(Latency(slack_seconds=0.0, slower=1.0), control, candidate).decision == "fail"
 
 
 def test_a_load_that_slows_both_arms_blames_neither() -> None:
@@ -54,13 +60,13 @@ def test_a_load_that_slows_both_arms_blames_neither() -> None:
     def slowed(rows: Rows) -> Rows:
         return [row(int(r.at), r.arm, r.seconds["total"] * (4 if r.at > 1500 else 1)) for r in rows]
 
-    assert Latency()(slowed(control), slowed(candidate)).decision != "fail"
+    assert asked(Latency(), slowed(control), slowed(candidate)).decision != "fail"
 
 
 def test_an_sla_is_one_limit_for_both() -> None:
     control, candidate = canary(4000, 0.2, factor=1.6)
-    assert Latency(sla_seconds=1.0)(control, candidate).decision == "pass"
-    verdict = Latency(sla_seconds=0.045)(control, candidate)
+    assert asked(Latency(sla_seconds=1.0), control, candidate).decision == "pass"
+    verdict = asked(Latency(sla_seconds=0.045), control, candidate)
     assert verdict.decision == "fail"
     assert "later than 45 ms" in verdict.because
 
@@ -69,23 +75,23 @@ def test_failed_requests_and_untimed_ones_are_left_out() -> None:
     control, candidate = canary(2000, 0.2)
     failed = [Record(r.id, r.at, "x", "canary", {}, {}, seconds={"total": 9.0}, error="late") for r in candidate]
     untimed = [Record(r.id, r.at, "x", "canary", {}, {}) for r in candidate]
-    assert Latency()(control, failed).decision == "wait"
-    assert Latency()(control, untimed).decision == "wait"
-    assert Latency()(control, failed).evidence[1].n == 0
+    assert asked(Latency(), control, failed).decision == "wait"
+    assert asked(Latency(), control, untimed).decision == "wait"
+    assert asked(Latency(), control, failed).evidence[1].n == 0
 
 
 def test_a_shadow_is_judged_by_the_model_not_by_its_place_in_the_queue() -> None:
     control = [row(k, "stable", 0.02, model=0.010 + k * 7919 % 1000 * 1e-9) for k in range(1000)]
     behind = [row(k, "shadow", 0.50, model=0.011 + k * 7919 % 1000 * 1e-9) for k in range(1000)]
     slow = [row(k, "shadow", 0.02, model=0.050 + k * 7919 % 1000 * 1e-9) for k in range(1000)]
-    assert Latency()(control, behind).decision == "pass"
-    assert Latency()(control, slow).decision == "fail"
+    assert asked(Latency(), control, behind).decision == "pass"
+    assert asked(Latency(), control, slow).decision == "fail"
 
 
 def test_stable_rows_with_the_model_time_only_are_used() -> None:
     control, candidate = canary(1000, 0.3, added=0.05)
     only = [Record(r.id, r.at, "x", r.arm, {}, {}, seconds={"model": r.seconds["total"]}) for r in control]
-    assert Latency()(only, candidate).decision == "fail"
+    assert asked(Latency(), only, candidate).decision == "fail"
 
 
 @pytest.mark.parametrize("wrong", [{"quantile": 0.0}, {"quantile": 1.0}, {"slower": 0.9}])
@@ -97,9 +103,9 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
 def test_one_slow_batch_is_one_piece_of_evidence_however_many_rows_it_had() -> None:
     control = [row(k, "stable", 0.02, model=0.010 + k * 7919 % 1000 * 1e-9) for k in range(600)]
     paused = [row(k, "shadow", 0.02, model=0.5 if k < 400 else 0.010 + k * 7919 % 1000 * 1e-9) for k in range(600)]
-    assert Latency()(control, paused).decision != "fail"
+    assert asked(Latency(), control, paused).decision != "fail"
     split = [
         row(k + 600, "canary", 0.9 if k < 400 else 0.02, model=0.5 if k < 400 else 0.010 + k * 7919 % 1000 * 1e-9)
         for k in range(600)
     ]
-    assert Latency()(control, split).decision != "fail"
+    assert asked(Latency(), control, split).decision != "fail"

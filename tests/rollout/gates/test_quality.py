@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from roadworthy.core.measure import Verdict
 from roadworthy.core.record import Record
+from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
 from roadworthy.rollout.gates.quality import Quality
 
 Rows = list[Record]
+
+
+def asked(made: Quality, control: Rows, candidate: Rows) -> Verdict:
+    return made(Window.of_all(control), Window.of_all(candidate))
 
 
 def row(k: int, arm: Arm, answer: float, label: float | None, **more: str) -> Record:
@@ -49,7 +55,7 @@ def canary(n: int, noise: float, share: float = 0.3, start: int = 0) -> tuple[Ro
 
 def test_waits_below_the_least_labels_and_says_how_many_there_are() -> None:
     control, candidate = shadow(150, 0.0)
-    verdict = Quality(least=200)(control, candidate)
+    verdict = asked(Quality(least=200), control, candidate)
     assert verdict.decision == "wait"
     assert verdict.because.startswith("150 of 200 labelled rows")
 
@@ -58,18 +64,18 @@ def test_rows_without_a_label_or_with_an_error_do_not_count() -> None:
     control, _ = shadow(300, 0.0)
     unlabelled = [row(k, "shadow", 0.5, None) for k in range(300)]
     failed = [row(k, "shadow", 0.5, 1.0, error="TimeoutError") for k in range(300)]
-    assert Quality()(control, unlabelled).because.startswith("0 of 200")
-    assert Quality()(control, failed).because.startswith("0 of 200")
+    assert asked(Quality(), control, unlabelled).because.startswith("0 of 200")
+    assert asked(Quality(), control, failed).because.startswith("0 of 200")
 
 
 def test_an_output_that_nobody_gives_is_named() -> None:
-    verdict = Quality(output="score")(*shadow(400, 0.0))
+    verdict = asked(Quality(output="score"), *shadow(400, 0.0))
     assert verdict.decision == "wait"
     assert "'score'" in verdict.because
 
 
 def test_a_worse_shadow_fails_on_some_hundred_pairs() -> None:
-    verdict = Quality()(*shadow(600, 1.0))
+    verdict = asked(Quality(), *shadow(600, 1.0))
     assert verdict.decision == "fail"
     assert "on 600 pairs: worse by more than 0.01" in verdict.because
     by_pairs = verdict.evidence[0]
@@ -77,23 +83,23 @@ def test_a_worse_shadow_fails_on_some_hundred_pairs() -> None:
 
 
 def test_an_equal_shadow_passes_and_two_equal_models_have_no_gap_at_all() -> None:
-    verdict = Quality()(*shadow(300, 0.0))
+    verdict = asked(Quality(), *shadow(300, 0.0))
     assert verdict.decision == "pass"
     assert verdict.evidence[0].value == 0
 
 
 def test_a_gap_inside_the_margin_is_no_reason_to_fail() -> None:
-    verdict = Quality(margin=0.2)(*shadow(5000, 0.5))
+    verdict = asked(Quality(margin=0.2), *shadow(5000, 0.5))
     assert verdict.evidence[0].low > 0
     assert verdict.decision == "pass"
 
 
 def test_the_ranking_is_judged_by_its_own_loss() -> None:
-    assert Quality(metric="auc", margin=0.05)(*shadow(3000, 0.0)).decision == "pass"
+    assert asked(Quality(metric="auc", margin=0.05), *shadow(3000, 0.0)).decision == "pass"
     control, candidate = shadow(3000, 0.0)
     chance = np.random.default_rng(0).random(len(candidate))
     blind = [replace(r, outputs={"probability": float(p)}) for r, p in zip(candidate, chance, strict=True)]
-    verdict = Quality(metric="auc")(control, blind)
+    verdict = asked(Quality(metric="auc"), control, blind)
     assert verdict.decision == "fail"
     assert verdict.evidence[0].name == "auc_difference"
 
@@ -101,33 +107,33 @@ def test_the_ranking_is_judged_by_its_own_loss() -> None:
 def test_a_ranking_waits_for_both_classes() -> None:
     control, candidate = shadow(600, 0.0)
     one_class = [[replace(r, label=0.0) for r in arm] for arm in (control, candidate)]
-    assert Quality(metric="auc")(*one_class).decision == "wait"
+    assert asked(Quality(metric="auc"), *one_class).decision == "wait"
 
 
 def test_waits_until_the_rows_span_the_least_hours() -> None:
     control, worse = shadow(600, 1.0)
-    assert Quality(least_hours=0.1)(control, worse).decision == "fail"
-    verdict = Quality(least_hours=0.2)(control, worse)
+    assert asked(Quality(least_hours=0.1), control, worse).decision == "fail"
+    verdict = asked(Quality(least_hours=0.2), control, worse)
     assert verdict.decision == "wait"
     assert "over 0.2 hours" in verdict.because
 
 
 def test_without_pairs_the_arms_are_compared_in_time() -> None:
-    assert Quality()(*canary(8000, 1.5)).decision == "fail"
-    assert Quality()(*canary(2000, 0.0)).decision == "wait"
-    assert Quality(margin=0.2)(*canary(8000, 0.0)).decision == "pass"
+    assert asked(Quality(), *canary(8000, 1.5)).decision == "fail"
+    assert asked(Quality(), *canary(2000, 0.0)).decision == "wait"
+    assert asked(Quality(margin=0.2), *canary(8000, 0.0)).decision == "pass"
 
 
 def test_what_the_shadow_has_shown_stays_while_the_canary_has_few_labels() -> None:
     control, candidate = shadow(1500, 0.0)
     later = canary(300, 0.0, start=1500)
-    assert Quality()(control + later[0], candidate + later[1]).decision == "pass"
+    assert asked(Quality(), control + later[0], candidate + later[1]).decision == "pass"
 
 
 def test_a_canary_that_turns_bad_is_failed_although_its_shadow_passed() -> None:
     control, candidate = shadow(1500, 0.0)
     later = canary(6000, 2.5, start=1500)
-    verdict = Quality()(control + later[0], candidate + later[1])
+    verdict = asked(Quality(), control + later[0], candidate + later[1])
     assert verdict.decision == "fail"
     assert "rows an arm" in verdict.because
 
@@ -140,7 +146,9 @@ def test_an_equally_good_model_fails_no_more_often_than_alpha() -> None:
         one, other = (_sigmoid(logits + 0.5 * rng.normal(size=1200)) for _ in range(2))
         control = [row(k, "stable", float(p), labels[k]) for k, p in enumerate(one)]
         candidate = [row(k, "shadow", float(p), labels[k]) for k, p in enumerate(other)]
-        fails += any(Quality()(control[:n], candidate[:n]).decision == "fail" for n in (200, 300, 500, 800, 1200))
+        fails += any(
+            asked(Quality(), control[:n], candidate[:n]).decision == "fail" for n in (200, 300, 500, 800, 1200)
+        )
     assert fails <= 60 * 0.05
 
 
@@ -151,6 +159,6 @@ def test_an_equally_good_model_fails_no_more_often_than_alpha() -> None:
 def test_every_metric_is_a_mean_of_losses(metric: Any, gap: float) -> None:
     control = [row(k, "stable", 0.9, 1.0) for k in range(200)]
     candidate = [row(k, "shadow", 0.1, 1.0) for k in range(200)]
-    verdict = Quality(metric=metric)(control, candidate)
+    verdict = asked(Quality(metric=metric), control, candidate)
     assert verdict.evidence[0].value == pytest.approx(gap)
     assert verdict.decision == "fail"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # A shadow answers nobody.
-ANSWERING = ("stable", "canary", "fallback")
+ANSWERING = ("stable", "canary", "fallback", "holdback")
 Dimension = Literal["release", "arm", "stage", "tag"]
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roadworthy.core.measure import Verdict
-from roadworthy.core.record import Record
-from roadworthy.rollout.arms import merged, pairs, requests, shadowed
+from roadworthy.core.window import Window
+from roadworthy.rollout.arms import failed, merged, pairs, requests, shadowed
 from roadworthy.rollout.base import gate
 from roadworthy.rollout.rates import Hits, NoMoreOften
 
@@ -31,15 +29,11 @@ class Errors:
     confidence: float = 0.95
     least: int = 100
 
-    def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict:
+    def __call__(self, control: Window, candidate: Window) -> Verdict:
         control, candidate = requests(control), requests(candidate)
         rule = NoMoreOften("error_rate", "failed", self.alpha, self.margin, self.confidence, self.least)
         if shadowed(candidate):
-            both = pairs(control, candidate)
-            return rule(Hits.of_pairs(_failed([c for c, _ in both]), _failed([c for _, c in both])))
+            stable, mirrored = pairs(control, candidate)
+            return rule(Hits.of_pairs(failed(control)[stable], failed(candidate)[mirrored]))
         order, on_candidate = merged(control, candidate)
-        return rule(Hits.of_split(on_candidate, _failed([*control, *candidate])[order]))
-
-
-def _failed(records: Sequence[Record]) -> NDArray[np.bool_]:
-    return np.array([r.error is not None for r in records], np.bool_)
+        return rule(Hits.of_split(on_candidate, np.concatenate([failed(control), failed(candidate)])[order]))

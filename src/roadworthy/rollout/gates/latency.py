@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.measure import Verdict
-from roadworthy.core.record import Record
-from roadworthy.rollout.arms import merged, requests, shadowed
+from roadworthy.core.window import Window
+from roadworthy.rollout.arms import failed, merged, pairs, requests, shadowed
 from roadworthy.rollout.base import gate
 from roadworthy.rollout.rates import Hits, NoMoreOften
 from roadworthy.rollout.sequential import block_ends
@@ -49,7 +49,7 @@ class Latency:
         if self.slower < 1:
             raise ValueError(f"`slower` is a factor of at least 1, got {self.slower!r}")
 
-    def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict:
+    def __call__(self, control: Window, candidate: Window) -> Verdict:
         mirrored = shadowed(candidate)
         stages = ("model", "total") if mirrored else ("total", "model")
         control, before = _timed(requests(control), stages)
@@ -69,10 +69,10 @@ class Latency:
         return NoMoreOften("late_rate", late, self.alpha, self.margin, self.confidence, self.least)
 
     def _of_pairs(
-        self, control: list[Record], before: NDArray[np.float64], candidate: list[Record], after: NDArray[np.float64]
+        self, control: Window, before: NDArray[np.float64], candidate: Window, after: NDArray[np.float64]
     ) -> Hits:
-        both = np.array(_pairs_of_batches(control, candidate), np.int64).reshape(-1, 2)
-        before, after = before[both[:, 0]], after[both[:, 1]]
+        stable, mirrored = _pairs_of_batches(control, candidate)
+        before, after = before[stable], after[mirrored]
         limit = self._limits(before, np.zeros(len(before), np.bool_))
         known = np.isfinite(limit)
         return Hits.of_pairs((before > limit)[known], (after > self._allowed(limit))[known])
@@ -107,35 +107,37 @@ class Latency:
         return float(np.partition(seconds, rank)[rank])
 
 
-def _timed(records: Sequence[Record], stages: Sequence[str]) -> tuple[list[Record], NDArray[np.float64]]:
-    answered = [r for r in records if r.error is None]
-    seconds = [next((r.seconds[s] for s in stages if s in r.seconds), np.nan) for r in answered]
-    found = np.array(seconds, np.float64)
-    return [r for r, known in zip(answered, ~np.isnan(found), strict=True) if known], found[~np.isnan(found)]
+def _timed(rows: Window, stages: Sequence[str]) -> tuple[Window, NDArray[np.float64]]:
+    """The answered rows whose time is known, and that time: of the first stage that a row has."""
+    seconds = np.full(rows.n, np.nan)
+    for stage in stages:
+        if stage in rows.seconds:
+            seconds = np.where(np.isnan(seconds), rows.seconds[stage], seconds)
+    known = ~np.isnan(seconds) & ~failed(rows)
+    return rows.take(known), seconds[known]
 
 
-def _batch(record: Record) -> float | str:
-    """What the requests of one batch have in common: the model's own time, to the last bit."""
-    return record.seconds.get("model", record.id)
+def _batches(rows: Window) -> NDArray[np.int64]:
+    """The same number for rows of one batch, which have the model's own time in common, to the last bit."""
+    alone = -1.0 - np.arange(rows.n)
+    model = rows.seconds.get("model", alone)
+    return np.unique(np.where(np.isnan(model), alone, model), return_inverse=True)[1]
 
 
-def _one_a_batch(records: Sequence[Record], seconds: NDArray[np.float64]) -> tuple[list[Record], NDArray[np.float64]]:
-    first: dict[float | str, int] = {}
-    for k, record in enumerate(records):
-        first.setdefault(_batch(record), k)
-    rows = list(first.values())
-    return [records[k] for k in rows], seconds[rows]
+def _one_a_batch(rows: Window, seconds: NDArray[np.float64]) -> tuple[Window, NDArray[np.float64]]:
+    first = np.sort(np.unique(_batches(rows), return_index=True)[1])
+    return rows.take(first), seconds[first]
 
 
-def _pairs_of_batches(control: Sequence[Record], candidate: Sequence[Record]) -> list[tuple[int, int]]:
+def _pairs_of_batches(control: Window, candidate: Window) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows of both arms for each request, no batch of either arm being in two of them."""
-    row, seen, found = {r.id: k for k, r in enumerate(control)}, set[tuple[str, float | str]](), []
-    for k, record in enumerate(candidate):
-        other = row.get(record.id)
-        if other is None:
-            continue
-        batches = {("candidate", _batch(record)), ("control", _batch(control[other]))}
-        if not batches & seen:
-            seen |= batches
-            found.append((other, k))
-    return found
+    stable, mirrored = pairs(control, candidate)
+    seen: tuple[set[int], set[int]] = (set(), set())
+    kept = []
+    batches = zip(_batches(control)[stable].tolist(), _batches(candidate)[mirrored].tolist(), strict=True)
+    for k, (of_stable, of_candidate) in enumerate(batches):
+        if of_stable not in seen[0] and of_candidate not in seen[1]:
+            seen[0].add(of_stable)
+            seen[1].add(of_candidate)
+            kept.append(k)
+    return stable[kept], mirrored[kept]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -11,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.measure import Measurement, Verdict
-from roadworthy.core.record import Record
 from roadworthy.core.stats import auc_contributions, log_losses
-from roadworthy.rollout.arms import merged, pairs
+from roadworthy.core.window import Window
+from roadworthy.rollout.arms import failed, merged, pairs
 from roadworthy.rollout.base import gate
 from roadworthy.rollout.sequential import difference_of_split, mean_bounds, spread_in_time
 
@@ -49,13 +48,12 @@ class Quality:
     output: str = "probability"
     best_at: int = 1000
 
-    def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict:
+    def __call__(self, control: Window, candidate: Window) -> Verdict:
         control, candidate = self._scored(control), self._scored(candidate)
-        both = pairs(control, candidate)
-        paired = {r.id for r, _ in both}
+        stable, mirrored = pairs(control, candidate)
         found = (
-            self._of_pairs(both),
-            self._of_split([r for r in control if r.id not in paired], [r for r in candidate if r.id not in paired]),
+            self._of_pairs(control.take(stable), candidate.take(mirrored)),
+            self._of_split(_without(control, stable), _without(candidate, mirrored)),
         )
         shown = [f for f in found if f.high <= self.margin]
         worse = [f for f in found if f.low > self.worse and f not in shown]
@@ -71,20 +69,21 @@ class Quality:
         nearest = min(found, key=lambda f: f.high - f.low)
         return self._verdict("wait", nearest, f"the upper bound must come down to {self.margin:g}", found)
 
-    def _scored(self, records: Sequence[Record]) -> list[Record]:
-        return [r for r in records if r.label is not None and r.error is None and self.output in r.outputs]
+    def _scored(self, rows: Window) -> Window:
+        known = ~np.isnan(rows.labels) & ~failed(rows)
+        return rows.take(known if self.output in rows.outputs else np.zeros(rows.n, np.bool_))
 
-    def _of_pairs(self, both: Sequence[tuple[Record, Record]]) -> Measurement:
-        name = f"{self.metric}_difference"
-        if len(both) < self.least or self._says_little([c for _, c in both]):
-            return Measurement(name, math.nan, len(both), where="pairs")
-        gaps = self._losses([c for _, c in both]) - self._losses([s for s, _ in both])
-        mean, n = float(gaps.mean()), len(gaps)
+    def _of_pairs(self, control: Window, candidate: Window) -> Measurement:
+        name, n = f"{self.metric}_difference", candidate.n
+        if n < self.least or self._says_little(candidate):
+            return Measurement(name, math.nan, n, where="pairs")
+        gaps = self._losses(candidate) - self._losses(control)
+        mean = float(gaps.mean())
         low, high = mean_bounds(mean, spread_in_time(gaps), n, self.alpha / 2, self.best_at)
         return Measurement(name, mean, n, low, high, where="pairs", conditions={"confidence": 1 - self.alpha / 2})
 
-    def _of_split(self, control: Sequence[Record], candidate: Sequence[Record]) -> Measurement:
-        name, n = f"{self.metric}_difference", min(len(control), len(candidate))
+    def _of_split(self, control: Window, candidate: Window) -> Measurement:
+        name, n = f"{self.metric}_difference", min(control.n, candidate.n)
         if n < self.least or self._says_little(control) or self._says_little(candidate):
             return Measurement(name, math.nan, n, where="split")
         order, on_candidate = merged(control, candidate)
@@ -93,15 +92,14 @@ class Quality:
         low, high = mean_bounds(mean, spread, effective, self.alpha / 2, self.best_at)
         return Measurement(name, mean, n, low, high, where="split", conditions={"confidence": 1 - self.alpha / 2})
 
-    def _says_little(self, rows: Sequence[Record]) -> bool:
+    def _says_little(self, rows: Window) -> bool:
         """Whether the rows span too short a time, or for a ranking have next to none of one class."""
-        positive = sum(r.label is not None and r.label > 0.5 for r in rows)
-        one_sided = self.metric == "auc" and min(positive, len(rows) - positive) < LEAST_OF_A_CLASS
-        return one_sided or rows[-1].at - rows[0].at < 3600 * self.least_hours
+        positive = int((rows.labels > 0.5).sum())
+        one_sided = self.metric == "auc" and min(positive, rows.n - positive) < LEAST_OF_A_CLASS
+        return one_sided or rows.at[-1] - rows.at[0] < 3600 * self.least_hours
 
-    def _losses(self, records: Sequence[Record]) -> NDArray[np.float64]:
-        labels = np.array([r.label for r in records], np.float64)
-        answers = np.array([r.outputs[self.output] for r in records], np.float64)
+    def _losses(self, rows: Window) -> NDArray[np.float64]:
+        labels, answers = rows.labels, np.asarray(rows.outputs[self.output], np.float64)
         if self.metric == "auc":
             return 1 - auc_contributions(labels > 0.5, answers)
         if self.metric == "log_loss":
@@ -117,3 +115,9 @@ class Quality:
         rows = f"{by.n:,} pairs" if by.where == "pairs" else f"{by.n:,} rows an arm"
         because = f"{self.metric} of the candidate {by.value:+.4f} [{by.low:+.4f}, {by.high:+.4f}] on {rows}: {rule}"
         return Verdict(decision, because, self.metric, found)
+
+
+def _without(rows: Window, places: NDArray[np.int64]) -> Window:
+    left = np.ones(rows.n, np.bool_)
+    left[places] = False
+    return rows.take(left)
