@@ -49,7 +49,8 @@ def test_paths_are_relative_to_the_project():
     [
         ("canary", 0.0, "above 0 and at most 1, got 0.0"),
         ("canary", 1.5, "above 0 and at most 1, got 1.5"),
-        ("shadow", 0.1, "leave out `share`"),
+        ("shadow", -0.1, "`share` of a shadow must be above 0"),
+        ("holdback", 0.6, "at most 0.5; got 0.6"),
     ],
 )
 def test_a_stage_that_cannot_be_is_refused(mode, share, told):
