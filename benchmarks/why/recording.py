@@ -102,7 +102,7 @@ def record(root: Path, normal_seconds: float, seconds: float, seed: int) -> list
             asked = 1_000_000
             gauges = Sampler(spec.state, own_seconds=lambda: _cpu_seconds(server.process.pid))
             with sampling(state, gauges, SAMPLE_SECONDS):
-                controller = Controller(state, Registry(state), ())
+                controller = Controller(state, Registry(state))
                 for k, scene in enumerate(scenes(normal_seconds, seconds)):
                     _route(controller, spec, digests, scene)
                     with _burning(scene.burners):

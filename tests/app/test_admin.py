@@ -20,7 +20,7 @@ def test_the_admin_syncs_tells_and_labels(start, state, made, predict_all):
     Registry(state).point("toy", "stable", stable, 1.0, "test", "first")
     _, address = start()
     admin = Admin(address.admin_url)
-    Controller(state, Registry(state), ()).start("toy", other, Rollout((Stage("shadow"),), ()), 2.0, "test")
+    Controller(state, Registry(state)).start("toy", other, Rollout((Stage("shadow"),), ()), 2.0, "test")
     told = admin.sync()
     assert told["deployment"] == "toy"
     assert told["traffic"]["mode"] == "shadow"

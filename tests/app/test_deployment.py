@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 
 import pytest
 from msgspec.structs import replace
@@ -67,7 +69,7 @@ def test_the_stable_release_answers_and_every_answer_is_recorded(state, spec, ma
 def started(state, made, candidate: str, stage: Stage) -> tuple[str, str, Controller]:
     stable, other = made("0.25"), made(candidate)
     Registry(state).point("toy", "stable", stable, 1.0, "test", "first")
-    controller = Controller(state, Registry(state), ())
+    controller = Controller(state, Registry(state))
     controller.start("toy", other, Rollout((stage,), ()), 2.0, "test")
     return stable, other, controller
 
@@ -84,8 +86,32 @@ def test_a_shadow_is_shown_every_request_and_answers_none(state, spec, made, tmp
             deployment.version(other)
         return deployment.status().shadow
 
-    assert follow(state, spec, story) == {"in_flight": 0, "dropped": 0, "failed": 0}
+    counts = follow(state, spec, story)
+    assert {name: n for name, n in counts.items() if n} == {"seen": 20, "mirrored": 20}
     assert state.records.counts() == {(stable, "stable"): 20, (other, "shadow"): 20}
+
+
+def test_a_shadow_whose_process_dies_too_often_is_told_to_whoever_decides(state, spec, made, until):
+    _, other, controller = started(state, made, "0.75", Stage("shadow"))
+
+    async def story(deployment):
+        await deployment.sync()
+        for k in range(3):
+            await answers(deployment, 1, f"r{k}")
+            await deployment.drain()
+            await deployment.tell_stopped()
+            assert not read_events(state.engine, "load_failed", "toy")
+            kill = ["pkill", "-KILL", "-P", str(os.getpid()), "-f", "apart_process"]
+            await asyncio.to_thread(subprocess.run, kill, check=True)
+            await asyncio.sleep(0.3)
+        await deployment.tell_stopped()
+        await deployment.tell_stopped()
+
+    follow(state, spec, story)
+    (told,) = read_events(state.engine, "load_failed", "toy")
+    assert told.data["release"] == other
+    assert "its process ended 3 times" in told.data["error"]
+    assert controller.look("toy", 10.0).status == "rolled_back"
 
 
 def test_a_canary_answers_its_share_and_promotion_makes_it_stable(state, spec, made, tmp_path):

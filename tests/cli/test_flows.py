@@ -24,6 +24,7 @@ from roadworthy.cli.replaying import Traffic
 from roadworthy.core.errors import SpecError
 from roadworthy.core.project import read_project
 from roadworthy.registry.releases import Registry
+from roadworthy.rollout.controller import gates_of
 
 CARD = """---
 model-index:
@@ -128,7 +129,7 @@ def test_without_training_code_no_candidate_is_trained(state, rewrite):
         train_candidate(bare, Registry(state), read(bare, "history"), 9.0, 0, "test")
 
 
-def test_the_controller_has_the_projects_gates(spec, state):
-    gates = controller_of(spec, state, Registry(state)).gates
+def test_the_controller_makes_gates_of_the_projects_folder(spec, state):
+    gates = gates_of(spec.rollout, controller_of(spec, state, Registry(state)).root)
     assert [gate.catalog_name for gate in gates] == ["errors", "latency", "quality"]
     assert gates[1].slower == 20

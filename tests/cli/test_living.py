@@ -12,7 +12,7 @@ from roadworthy.cli.caretaker import Trial
 from roadworthy.cli.living import ended_as_expected, headline, outcome_of, stage
 from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.spec import Field, Rollout, Scenario, Signature, Stage
-from roadworthy.rollout.traffic import RolloutState
+from roadworthy.rollout.rollout_state import RolloutState
 
 RELEASE = Release("r", (Artifact("model", "a" * 64, 1),), Signature({"x": Field()}, {"y": Field()}))
 PLAN = Rollout((Stage("shadow", hours=1.0), Stage("canary", 0.5, 1.0)))

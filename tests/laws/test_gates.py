@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout import arms
-from roadworthy.rollout.base import gate
-from roadworthy.testing.gates import check_gate
+from roadworthy.rollout.base import Expected, Need, gate
+from roadworthy.testing.gates import check_fails_broken, check_gate
 
 Rows = Window
 
@@ -28,6 +29,12 @@ def test_every_gate_obeys_the_laws(name: str) -> None:
     check_gate(leaf)
 
 
+@pytest.mark.parametrize("name", list(gate))
+def test_every_gate_fails_a_candidate_that_does_everything_wrong(name: str) -> None:
+    leaf = gate.get(name)
+    check_fails_broken(getattr(leaf, "example", leaf)())
+
+
 def leaf_of(judge: Callable[[Rows, Rows], Verdict]) -> type:
     class Faulty:
         @classmethod
@@ -38,7 +45,8 @@ def leaf_of(judge: Callable[[Rows, Rows], Verdict]) -> type:
 
 
 def said(decision: Any, n: int = 1) -> Verdict:
-    return Verdict(decision, "because", "faulty", (Measurement("rows", float(n), n),))
+    drawn = {"pass": {"allowed": n}, "fail": {"enough": n}, "wait": {}}[decision]
+    return Verdict(decision, "because", "faulty", (Measurement("rows", float(n), n, n, n, conditions=drawn),))
 
 
 def unless_empty(control: Rows, candidate: Rows, decision: Any) -> Verdict:
@@ -83,6 +91,28 @@ def counting() -> Callable[[Rows, Rows], Verdict]:
     return judge
 
 
+def undrawn(control: Rows, candidate: Rows) -> Verdict:
+    return replace(blind_but_honest(control, candidate), evidence=(Measurement("rows", 1.0, 1),))
+
+
+def blind_but_honest(control: Rows, candidate: Rows) -> Verdict:
+    return said("pass" if min(control.n, candidate.n) and failed(candidate) < 0.9 else "wait")
+
+
+class Planless:
+    """Needs nothing at all."""
+
+    @classmethod
+    def example(cls) -> Planless:
+        return cls()
+
+    def __call__(self, control: Rows, candidate: Rows) -> Verdict:
+        return blind_but_honest(control, candidate)
+
+    def plan(self, expected: Expected) -> Need:
+        return Need(0.0)
+
+
 def forgetful(control: Rows, candidate: Rows) -> Verdict:
     """Looks at the newest rows only, and takes it for an outage of everything when they all fail."""
     if not control.n or not candidate.n or failed(candidate) > 0.9:
@@ -100,12 +130,23 @@ FAULTY: dict[str, tuple[Callable[[Rows, Rows], Verdict], str]] = {
     "passes on no data": (trusting, "nothing to judge"),
     "passes what answers nothing": (blind, "fails every request"),
     "passes without evidence": (wordless, "without `evidence`"),
+    "passes without bounds that a view can draw": (undrawn, "its evidence does not"),
     "tosses a coin": (tossing, "global random state"),
     "draws from numpy's global state": (tossing_numpy, "global random state"),
     "counts its calls": (counting(), "in two ways"),
     "forgets a failure": (forgetful, "rows more as bad"),
     "uses the rule of twice the baseline": (twice_baseline, "as good as stable"),
 }
+
+
+def test_the_laws_catch_a_gate_that_needs_nothing() -> None:
+    with pytest.raises(AssertionError, match="needs nothing"):
+        check_gate(Planless)
+
+
+def test_a_gate_that_fails_nothing_is_found() -> None:
+    with pytest.raises(AssertionError, match="fails no broken candidate"):
+        check_fails_broken(blind_but_honest)
 
 
 @pytest.mark.parametrize("fault", list(FAULTY))

@@ -14,7 +14,8 @@ def test_evidence_of_one_over_alpha_fails_however_few_the_requests() -> None:
     verdict = RULE(Hits(0, 20, 6, 20, math.log(50), math.log(101)))
     assert verdict.decision == "fail"
     assert verdict.because.endswith("the evidence that the candidate is worse is 101 to 1, and 100 to 1 is enough")
-    assert verdict.evidence[-1].value == pytest.approx(50)
+    assert verdict.evidence[-1].value == pytest.approx(101)
+    assert verdict.evidence[-1].conditions == pytest.approx({"enough": 100, "now": 50})
 
 
 def test_no_requests_are_waited_for_with_open_bounds() -> None:
@@ -29,6 +30,7 @@ def test_the_excess_must_come_under_the_margin() -> None:
     assert (few.decision, many.decision) == ("wait", "pass")
     assert "which must come under 2" in few.because
     assert many.evidence[2].low < 0 < many.evidence[2].high <= 0.02
+    assert many.evidence[2].conditions == {"confidence": 0.95, "allowed": 0.02}
 
 
 def test_evidence_beyond_a_million_is_written_as_a_power() -> None:

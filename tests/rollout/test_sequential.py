@@ -8,15 +8,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import integrate, stats
 
 from roadworthy.rollout.sequential import (
+    BATCHES,
+    RATIOS,
+    STUDENT,
     block_ends,
     difference_of_split,
     evidence,
     evidence_of_pairs,
     evidence_of_split,
+    gap_bounds,
     mean_bounds,
     rate_bounds,
+    spread_in_time,
 )
 
 
@@ -44,6 +50,26 @@ def test_a_block_dealt_by_chance_is_an_e_value_whatever_was_hit(drawn: tuple[int
         for x in range(max(0, on_candidate + hits - rows), min(on_candidate, hits) + 1)
     )
     assert expected <= 1 + 1e-12
+
+
+def test_the_expectation_over_the_dealing_is_that_of_scipy() -> None:
+    rows, on_candidate, hits = 400, 60, 9
+    dealt = stats.hypergeom(rows, on_candidate, hits)
+    x = np.arange(hits + 1)
+    values = [math.exp(float(evidence([k], [hits], [on_candidate], [rows])[-1])) for k in x]
+    assert float(np.sum(stats.binom(hits, on_candidate / rows).pmf(x) * values)) == pytest.approx(1)
+    assert 0.8 < float(np.sum(dealt.pmf(x) * values)) <= 1
+    assert np.argsort(values).tolist() == x.tolist()
+
+
+def test_evidence_of_one_ratio_is_a_likelihood_ratio_of_two_binomials() -> None:
+    share, hits, on_candidate = 0.2, 30, 14
+    shares = RATIOS * share / (1 + share * (RATIOS - 1))
+    logs = stats.binom.logpmf(on_candidate, hits, shares) - stats.binom.logpmf(on_candidate, hits, share)
+    found = float(evidence([on_candidate], [hits], [200], [1000])[-1])
+    assert logs.min() < found < logs.max()
+    # The mixture is that of the weights, which are not told here: at least a fortieth of the best of them.
+    assert found > logs.max() - math.log(40)
 
 
 def test_an_equally_good_candidate_is_alarmed_at_most_alpha_of_the_time_even_when_errors_come_in_bursts() -> None:
@@ -101,6 +127,32 @@ def test_equal_pairs_alarm_at_most_alpha_of_the_time() -> None:
     assert np.mean(alarms) <= 0.05
 
 
+def test_rate_bounds_invert_the_mixture_that_scipy_integrates() -> None:
+    hits, n, alpha = 7, 150, 0.05
+    priors = [stats.beta(0.5, 0.5), stats.beta(0.5, 50)]
+    mixed = integrate.quad(
+        lambda p: sum(prior.pdf(p) for prior in priors) / 2 * p**hits * (1 - p) ** (n - hits), 0, 1, points=[0.05]
+    )[0]
+    for bound in rate_bounds(hits, n, alpha):
+        assert bound**hits * (1 - bound) ** (n - hits) == pytest.approx(alpha * mixed, rel=1e-5)
+
+
+def test_gap_bounds_enclose_the_gap_seen_and_say_something_after_no_hit_at_all() -> None:
+    low, high = gap_bounds(6, 200, 1, 200, 0.05)
+    assert low < 0.025 < high
+    assert gap_bounds(0, 200, 0, 200, 0.05)[1] > 0.005
+    assert gap_bounds(0, 200, 0, 200, 0.05)[0] == -gap_bounds(0, 200, 0, 200, 0.05)[1]
+
+
+def test_gap_bounds_hold_at_all_looks_together() -> None:
+    rng, missed = np.random.default_rng(11), 0
+    for _ in range(100):
+        one, other = np.cumsum(rng.random((2, 2000)) < [[0.03], [0.01]], axis=1)
+        bounds = [gap_bounds(int(one[n - 1]), n, int(other[n - 1]), n, 0.05) for n in (10, 50, 200, 500, 1000, 2000)]
+        missed += any(not low <= 0.02 <= high for low, high in bounds)
+    assert missed <= 5
+
+
 def test_rate_bounds_hold_at_all_looks_together() -> None:
     rng, missed = np.random.default_rng(5), 0
     for rate in (0.003, 0.05, 0.5):
@@ -141,6 +193,50 @@ def test_mean_bounds_are_narrowest_where_they_are_tuned() -> None:
     width = {tuned: mean_bounds(0, 1, 1000, 0.05, tuned)[1] for tuned in (50, 1000, 50_000)}
     assert min(width, key=lambda tuned: width[tuned]) == 1000
     assert mean_bounds(0.3, 1.0, 1, 0.05, 1000) == (-math.inf, math.inf)
+
+
+def test_mean_bounds_are_those_of_the_paper() -> None:
+    n, alpha, tuned_at = 700, 0.05, 1000
+    rho2 = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / tuned_at
+    half = 2.0 * math.sqrt(2 * (n * rho2 + 1) / (n**2 * rho2) * math.log(math.sqrt(n * rho2 + 1) / alpha))
+    assert mean_bounds(0.5, 2.0, n, alpha, tuned_at) == pytest.approx((0.5 - half, 0.5 + half))
+
+
+def test_the_bounds_lie_where_students_tail_is_as_much_wider_as_we_take_it() -> None:
+    for n in (500, 1000, 5000):
+        z = mean_bounds(0, 1, n, 0.05, 1000)[1] * math.sqrt(n)
+        assert stats.t.isf(stats.norm.sf(z), BATCHES - 1) / z == pytest.approx(STUDENT, rel=0.03)
+
+
+def test_rows_that_share_a_fate_spread_more_than_rows_that_do_not() -> None:
+    rng = np.random.default_rng(8)
+    alone = rng.normal(size=2400)
+    together = np.repeat(rng.normal(size=48), 50)
+    assert 1 <= spread_in_time(alone) / alone.std(ddof=1) < 2
+    assert 5 < spread_in_time(together) / together.std(ddof=1) < 14
+    assert spread_in_time(alone[:20]) == pytest.approx(alone[:20].std(ddof=1))
+    assert math.isinf(spread_in_time(alone[:1]))
+
+
+def test_bounds_hold_when_storms_of_a_tenth_of_the_data_suit_one_model() -> None:
+    rng, missed, plain = np.random.default_rng(9), 0, 0
+    for _ in range(300):
+        values = rng.normal(0, 1, 3000) + np.repeat(rng.normal(0, 0.5, 60), 50)
+        for n in (1000, 2000, 3000):
+            seen = values[:n]
+            missed += not abs(seen.mean()) <= mean_bounds(0, spread_in_time(seen), n, 0.05, 1000)[1]
+            plain += not abs(seen.mean()) <= mean_bounds(0, float(seen.std()), n, 0.05, 1000)[1]
+    assert missed / 900 <= 0.01
+    assert plain / 900 > 0.1
+
+
+def test_a_difference_within_blocks_is_the_regression_with_a_level_a_block() -> None:
+    rng = np.random.default_rng(10)
+    candidate, value = rng.random(700) < 0.3, rng.normal(size=700)
+    ends = block_ends(700)
+    levels = np.searchsorted(ends, np.arange(700), side="right")[:, None] == np.arange(len(ends) + 1)
+    found = np.linalg.lstsq(np.column_stack([candidate, levels]).astype(float), value, rcond=None)[0][0]
+    assert difference_of_split(candidate, value)[0] == pytest.approx(found)
 
 
 def test_a_ramp_in_harder_times_does_not_make_the_candidate_look_worse() -> None:

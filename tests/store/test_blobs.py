@@ -58,3 +58,26 @@ def test_a_missing_source_leaves_nothing_behind(blobs, tmp_path):
     with pytest.raises(Missing, match=r"no file `.*gone\.onnx` to keep"):
         blobs.put(tmp_path / "gone.onnx")
     assert list(blobs.directory.iterdir()) == []
+
+
+def test_what_is_kept_is_listed_and_removed_for_good(tmp_path):
+    blobs = Blobs(tmp_path / "blobs")
+    (tmp_path / "file").write_bytes(b"12345")
+    digest = blobs.put(tmp_path / "file")
+    (blobs.directory / digest[:2] / "notes.txt").write_text("a person's own")
+    (found,) = blobs.all()
+    assert (found.digest, found.bytes) == (digest, 5)
+    blobs.remove(digest)
+    blobs.remove(digest)
+    blobs.remove("../../file")
+    assert list(blobs.all()) == []
+    assert (tmp_path / "file").exists()
+
+
+def test_what_a_killed_put_left_is_swept_once_it_is_old(tmp_path):
+    blobs = Blobs(tmp_path / "blobs")
+    half = blobs.directory / "incoming-killed"
+    half.write_bytes(b"half")
+    assert blobs.sweep(half.stat().st_mtime) == 0
+    assert blobs.sweep(half.stat().st_mtime + 1) == 4
+    assert not half.exists()

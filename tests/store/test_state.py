@@ -116,5 +116,23 @@ def test_the_migrations_are_in_the_package():
         "script.py.mako",
         "v0001_initial.py",
         "v0002_watching.py",
+        "v0003_releasing.py",
     ]
     assert Path(MIGRATIONS).parent.name == "store"
+
+
+def test_a_deed_is_audited_in_its_own_transaction(both_states):
+    audit = both_states.tables["audit"]
+    with both_states.engine.connect() as connection:
+        both_states.audited(connection, 1.0, "anna", "tried", "clinic", {"n": 1})
+        connection.rollback()
+    with both_states.engine.begin() as connection:
+        hash = both_states.audited(connection, 2.0, "anna", "did", "clinic")
+    with both_states.engine.connect() as connection:
+        assert [(row.action, row.hash) for row in connection.execute(audit.select())] == [("did", hash)]
+
+
+def test_a_start_that_was_killed_before_the_first_write_is_no_truncation(tmp_path):
+    (tmp_path / "metadata.db").write_bytes(b"")
+    with State.open(tmp_path, "process") as state:
+        assert read_events(state.engine) == []

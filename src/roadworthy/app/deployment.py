@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from roadworthy.app.repository import ModelState
-from roadworthy.app.stack import Arranger, Loaded, Stack
+from roadworthy.app.stack import Arranger, Loaded, Mirrored, Stack
 from roadworthy.core.errors import Late, Missing, Overloaded, RoadworthyError, unknown
 from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Signature, Spec
@@ -27,7 +27,7 @@ from roadworthy.core.wire import Arm, Handler, Request, Response
 from roadworthy.observe.root_cause.change_log import note_failed_load, note_load
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.traffic import Traffic, traffic
-from roadworthy.serve.assemble import Assembled, assemble
+from roadworthy.serve.assemble import Assembled, Recipe, assemble
 from roadworthy.serve.batch_counts import Snapshot
 from roadworthy.serve.in_time import InTime
 from roadworthy.serve.meter import Counts
@@ -75,6 +75,7 @@ class Deployment:
     _rested: Stack | None = None
     _waking: asyncio.Future[None] | None = None
     _quiet: tuple[int, float] = (-1, 0.0)
+    _told: Stack | None = None
     _retired: list[Stack] = field(default_factory=list)
     _loaded: dict[str, Assembled] = field(default_factory=dict)
     _refused: Traffic | None = None
@@ -184,6 +185,16 @@ class Deployment:
                 self._rested = self._let_go()
                 await self._tidy()
 
+    async def tell_stopped(self) -> None:
+        """Write down, once, that a mirrored release hung or died too often: its rollout cannot go on with it."""
+        stack = self._stack
+        if stack is None or stack.shadow is None or stack is self._told:
+            return
+        stopped, candidate = stack.shadow.stopped(), stack.traffic.candidate
+        if stopped and candidate is not None:
+            self._told = stack
+            await self._note(note_failed_load, "candidate", candidate, f"the candidate cannot be shadowed: {stopped}")
+
     async def drain(self) -> None:
         """Wait until shadows have answered what they were shown."""
         for stack in (*self._retired, *((self._stack,) if self._stack else ())):
@@ -201,11 +212,11 @@ class Deployment:
         """What is going on, without a look into the store."""
         stack = self._stack
         shadow = stack.shadow if stack else None
-        counts = {n: getattr(shadow, n) for n in ("in_flight", "dropped", "failed")} if shadow else {}
+        counts = shadow.counts if shadow else {}
         doing = stack.traffic if stack else None
-        return Status(
-            self.name, self.ready, self.rests, self.unloaded, doing, self.problem, sorted(self._loaded), counts
-        )
+        stopped = f"the shadow is not asked any more: {shadow.stopped()}" if shadow and shadow.stopped() else ""
+        problem = self.problem or stopped
+        return Status(self.name, self.ready, self.rests, self.unloaded, doing, problem, sorted(self._loaded), counts)
 
     def counts(self) -> dict[tuple[str, Arm], Counts]:
         """What each release has answered on each arm since the process began."""
@@ -286,10 +297,12 @@ class Deployment:
         self._let_go()
         self._stack, self._rested, self._refused = stack, None, None
 
-    async def _candidate(self, wanted: Traffic) -> Loaded | None:
+    async def _candidate(self, wanted: Traffic) -> Loaded | Mirrored | None:
         if wanted.candidate is None or wanted.mode == "stable":
             return None
         try:
+            if wanted.mode == "shadow":  # which may hang, crash or eat all memory: never in this process
+                return await self._arranger.mirrored(await asyncio.to_thread(self._recipe, wanted.candidate))
             return Loaded(wanted.candidate, await self._load(wanted.candidate))
         except Exception as wrong:
             await self._trouble("candidate", wanted.candidate, wrong)
@@ -322,6 +335,10 @@ class Deployment:
         made = assemble(release, self.registry.files(release), self.spec.root, self.spec.serving)
         made.warm_up()
         return made
+
+    def _recipe(self, digest: str) -> Recipe:
+        release = self.registry.get(digest)
+        return Recipe.of(release, self.registry.files(release), self.spec.root, self.spec.serving)
 
     async def _trouble(self, arm: str, digest: str, wrong: Exception) -> None:
         self.problem = f"the {arm} release {digest[:12]} cannot be loaded: {type(wrong).__name__}: {wrong}"

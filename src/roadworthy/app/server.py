@@ -76,8 +76,9 @@ def serve(
 
     async def run() -> None:
         name = spec.application.name
-        with State.open(state_dir, spec.serving.durability, spec.log) as state, state.lock_server(f"serving {name}"):
-            deployment = Deployment(state, Registry(state), spec, name, now)
+        opened = State.open(state_dir, spec.serving.durability, spec.log, spec.store.metadata)
+        with opened as state, state.lock_server(f"serving {name}"):
+            deployment = Deployment(state, Registry(state, spec.promotion, spec.root), spec, name, now)
             doors = Doors(deployment, clock, limits)
             stop, hurry = _signals(doors.front)
             try:
@@ -119,6 +120,7 @@ async def _follow(deployment: Deployment, stop: asyncio.Event) -> None:
                 if changes.seen() or deployment.untidy:
                     await deployment.sync()
                 await deployment.rest()
+                await deployment.tell_stopped()
             except Exception:
                 # The store may be away for a while; what is loaded goes on answering.
                 log.exception("cannot read the traffic of %r", deployment.name)

@@ -7,16 +7,19 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
+from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
+from roadworthy.app.apart import Apart
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Arm, Handler, Request, Response, Tensor
-from roadworthy.rollout.shadow import Shadow
+from roadworthy.rollout.shadow import Shadow, never
 from roadworthy.rollout.traffic import Traffic
 from roadworthy.route.policies.split import Split
-from roadworthy.serve.assemble import Assembled
+from roadworthy.serve.assemble import Assembled, Recipe
+from roadworthy.serve.batch import Batch
 from roadworthy.serve.breaker import Breaker
 from roadworthy.serve.fallback import Fallback, Given, answers_of
 from roadworthy.serve.meter import Counts, Meter
@@ -29,6 +32,14 @@ class Loaded:
 
     digest: str
     handler: Assembled
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """A release that is in the memory of another process, which is only shown requests."""
+
+    digest: str
+    handler: Apart
 
 
 @dataclass(eq=False)
@@ -83,25 +94,49 @@ class Arranger:
     clock: Callable[[], float] = time.monotonic
     rng: Random = field(default_factory=Random)
     meters: dict[tuple[str, Arm], Meter] = field(default_factory=dict)
+    _aparts: WeakValueDictionary[str, Apart] = field(default_factory=WeakValueDictionary)
 
     @property
     def needs_previous(self) -> bool:
         """May the release before the stable one be asked, so that it must be loaded too?"""
         return any(read_plan(plan)[0] == "previous" for plan in self.spec.serving.fallback)
 
-    def __call__(self, wanted: Traffic, stable: Loaded, candidate: Loaded | None, before: Loaded | None) -> Stack:
-        """The stack for this traffic; a candidate's place is taken by the stable release, its own by the one before."""
+    def __call__(
+        self, wanted: Traffic, stable: Loaded, beside: Loaded | Mirrored | None, before: Loaded | None
+    ) -> Stack:
+        """The stack for this traffic, with the release that stands `beside` stable, if any.
+
+        In another's place answers: for the release beside, stable; for stable, the release before it.
+        """
         low = self._recorded(stable, "stable")
         safe = self._safe(low, stable, before)
-        uses = tuple(one.digest for one in (stable, candidate, before) if one is not None)
-        if candidate is None:
+        uses = tuple(one.digest for one in (stable, beside, before) if one is not None)
+        if beside is None:
             return Stack(wanted, safe, {stable.digest: low}, uses)
-        if wanted.mode == "shadow":
-            shadow = Shadow(safe, self._recorded(candidate, "shadow"))
+        if isinstance(beside, Mirrored):
+            shadow = self._shadow(wanted, safe, stable, beside)
             return Stack(wanted, shadow, {stable.digest: low}, uses, shadow)
-        high = self._recorded(candidate, "canary")
-        split = Split(wanted.share, wanted.salt)({"stable": safe, "canary": self._safe(high, candidate, stable)})
-        return Stack(wanted, split, {stable.digest: low, candidate.digest: high}, uses)
+        other = self._recorded(beside, "holdback" if wanted.mode == "holdback" else "canary")
+        split = _split(wanted, safe, self._safe(other, beside, stable))
+        return Stack(wanted, split, {stable.digest: low, beside.digest: other}, uses)
+
+    async def mirrored(self, recipe: Recipe) -> Mirrored:
+        """The release in a process of its own, which outlives a change of stacks. Raises what loading raises."""
+        digest = recipe.release.digest
+        apart = self._aparts.get(digest)
+        if apart is None:
+            apart = self._aparts[digest] = Apart(recipe)
+        await apart.start()
+        return Mirrored(digest, apart)
+
+    def _shadow(self, wanted: Traffic, safe: Handler, stable: Loaded, beside: Mirrored) -> Shadow:
+        apart = beside.handler
+        mirror = self._recording("shadow", apart, beside.digest)
+        part = Split(wanted.share, wanted.salt, where=wanted.where, key=wanted.key)
+        every = wanted.share == 1 and not wanted.where
+        core = stable.handler.core
+        busy = (lambda: core.rows_waiting > 0) if isinstance(core, Batch) else never
+        return Shadow(safe, mirror, None, None if every else part.chooses, busy, lambda: apart.stopped)
 
     def counts(self) -> dict[tuple[str, Arm], Counts]:
         """What each release has answered on each arm since the process began."""
@@ -130,3 +165,16 @@ class Arranger:
         breaker = Breaker(self.clock, self.rng)
         record = partial(self._recording, "fallback")
         return Fallback(handler, answers_of(plans, given), breaker, record=record, now=self.clock)
+
+
+def _split(wanted: Traffic, stable: Handler, beside: Handler) -> Handler:
+    """The share of the keys in the canary, or all but the share that is held back.
+
+    In both the release that is tried has the keys that draw low, so those that are held back are the last that a ramp
+    would have reached.
+    """
+    if wanted.mode != "holdback":
+        split = Split(wanted.share, wanted.salt, where=wanted.where, key=wanted.key)
+        return split({"stable": stable, "canary": beside})
+    split = Split(1 - wanted.share, wanted.salt, "holdback", "stable", wanted.where, wanted.key)
+    return split({"stable": stable, "holdback": beside})

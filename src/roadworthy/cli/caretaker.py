@@ -24,6 +24,7 @@ from roadworthy.observe.alerting.minutes import sinks_of
 from roadworthy.observe.alerts import Alert, raised_since
 from roadworthy.observe.root_cause.change_log import note_retrain
 from roadworthy.observe.watch import detectors_of, watch
+from roadworthy.rollout.freezes import frozen
 
 if TYPE_CHECKING:
     from roadworthy.registry.releases import Registry
@@ -109,6 +110,9 @@ class Caretaker:
                 self._tell(now, f"alarm of {alert.detector}: {alert.because}")
 
     def _next_candidate(self, now: float) -> bool:
+        plan = self.spec.rollout
+        if frozen(plan.freeze, plan.timezone, now):
+            return False
         if self.scenarios and now >= self.began + self.scenarios[0].day * DAY:
             return self._start(self._spoilt(self.scenarios[0], now), now, self.scenarios.pop(0))
         alarms = raised_since(self.state.engine, self.name, self.trained_at)

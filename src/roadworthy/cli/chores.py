@@ -12,6 +12,7 @@ from roadworthy.app.watched import WATCHED, Watched
 from roadworthy.app.watched_parts import alarms, effects, log_parts, qualities
 from roadworthy.cli.explaining import Attributer
 from roadworthy.cli.flows import DAY
+from roadworthy.cli.opening import registry_of
 from roadworthy.cli.spans import Stretch
 from roadworthy.cli.tending import Chore
 from roadworthy.cli.watched_quality import draw_of, quality_of, reference_for
@@ -21,7 +22,6 @@ from roadworthy.observe.alerting.minutes import Watching, watch_minutes
 from roadworthy.observe.explanation.explaining import explain_share, forget_attributions
 from roadworthy.observe.quality.draws import collect
 from roadworthy.observe.watch import detectors_of, look_at, tell
-from roadworthy.registry.releases import Registry
 from roadworthy.store.retention import retain
 from roadworthy.store.sealing import seal
 
@@ -60,7 +60,7 @@ class _Doing:
     """The chores as functions of the time; what they open stays open for the next turn."""
 
     def __init__(self, spec: Spec, state: State, opened: ExitStack) -> None:
-        self.spec, self.state, self.registry = spec, state, Registry(state)
+        self.spec, self.state, self.registry = spec, state, registry_of(spec, state)
         self.name = spec.application.name
         self.watching = Watching.of(self.name, spec.monitor, spec.root)
         self.watched = Watched(state.directory / WATCHED)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roadworthy.cli.flows import handler_of
+from roadworthy.cli.opening import registry_of
 from roadworthy.cli.spans import last_rows
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.errors import BadData, Missing
@@ -41,7 +42,7 @@ CLEAR = {"cache"}
 
 def explained(spec: Spec, state: State, id: str) -> Explanation:
     """The answer for one prediction, attributed to its inputs, and asked again of the release that gave it."""
-    registry = Registry(state)
+    registry = registry_of(spec, state)
 
     def handler(release: Release) -> Handler:
         return handler_of(spec, release, registry.files(release))

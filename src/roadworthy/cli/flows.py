@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,11 +18,12 @@ import msgspec
 from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.catalog import load, read_plan
 from roadworthy.core.errors import BadData, SpecError
-from roadworthy.core.measure import Claim
+from roadworthy.core.measure import Claim, Measurement
 from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Handler
 from roadworthy.learn.retrain import candidate, train, written
+from roadworthy.registry.revision import revision
 
 if TYPE_CHECKING:
     from roadworthy.evaluate.gap import Effort
@@ -30,10 +32,14 @@ if TYPE_CHECKING:
     from roadworthy.evaluate.reports.report import GapReport
     from roadworthy.registry.releases import Registry
     from roadworthy.rollout.controller import Controller
+    from roadworthy.rollout.incident import Incident
     from roadworthy.store.state import State
 
 Say = Callable[[str], None]
+Measure = Callable[[Handler], tuple[Measurement, ...]]
 DAY = 86_400.0
+# What decides an answer beside the model itself, where it is installed.
+PACKAGES = ("roadworthy", "numpy", "onnxruntime", "scikit-learn", "skl2onnx", "torch", "mlflow-skinny")
 ENGINES = {".onnx": "onnx", ".skops": "sklearn", ".pkl": "sklearn", ".joblib": "sklearn", ".pt2": "torch"}
 
 
@@ -86,6 +92,8 @@ def lab_release(spec: Spec, at: float, by: str) -> tuple[Release, dict[str, Path
         wrappers=spec.model.wrappers,
         made_by=by,
         made_at=at,
+        code=revision(spec.root),
+        versions=versions(),
     )
     return with_code(release, {"model": _as_one_file(file, spec.state / "work")}, spec.root)
 
@@ -304,19 +312,51 @@ def served_aside(spec: Spec) -> Iterator[Aside]:
             server.stop()
 
 
-def release_model(spec: Spec, registry: Registry, at: float, by: str, why: str) -> tuple[Release, bool]:
-    """Add the project's model to the registry; it goes live when nothing else is. True when it did."""
+def release_model(
+    spec: Spec, registry: Registry, at: float, by: str, why: str, measure: Measure = lambda handler: ()
+) -> tuple[Release, bool]:
+    """Add the project's model to the registry; it goes live when nothing else is. True when it did.
+
+    What `measure` finds of its handler is kept with it.
+    """
     release, files = lab_release(spec, at, by)
     # The handler is built once before the release is kept: a model that does not fit its signature never gets in.
-    handler_of(spec, release, files)
+    handler = handler_of(spec, release, files)
     # The same model released twice is the same release: only who and when would differ.
-    wanted = _fingerprint(with_digests(release, files))
-    added = next((known for known in registry.list() if _fingerprint(known) == wanted), None)
-    added = added or registry.add(release, files)
+    wanted = with_digests(release, files).fingerprint
+    added = next((known for known in registry.list() if known.fingerprint == wanted), None)
+    added = added or registry.add(msgspec.structs.replace(release, measured=measure(handler)), files)
     if registry.alias(spec.application.name, "stable") is not None:
         return added, False
     registry.point(spec.application.name, "stable", added.digest, at, by, why)
     return added, True
+
+
+def measured_in_lab(spec: Spec, handler: Handler) -> tuple[Measurement, ...]:
+    """What the standard metrics of the task say of a model on the lab's rows; nothing where those have no labels."""
+    from roadworthy.evaluate.answers import answers
+    from roadworthy.evaluate.standard import standard_metrics
+
+    lab = read(spec, "lab")
+    if lab.labels is None or spec.application.task == "generation":
+        return ()
+    given = answers(handler, lab, spec.signature)
+    found = [metric(lab.labels, given) for metric in standard_metrics(spec.application)]
+    rows = {"rows": spec.data.lab}
+    return tuple(
+        msgspec.structs.replace(m, conditions={**m.conditions, **rows}) for m in found if m.n and m.value == m.value
+    )
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that may decide an answer, as far as they are installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def train_candidate(spec: Spec, registry: Registry, known: Sample, at: float, seed: int, by: str) -> Release:
@@ -324,22 +364,19 @@ def train_candidate(spec: Spec, registry: Registry, known: Sample, at: float, se
     parent = registry.alias(spec.application.name, "stable") or ""
     folder = (spec.state / "work").resolve()
     trained = train(spec, known, folder, seed)
-    release, files = candidate(trained, spec, known.digest, parent, at, by)
+    release, files = candidate(trained, spec, known.digest, parent, at, by, seed, revision(spec.root), versions())
     whole, files = with_code(release, files, spec.root)
     return registry.add(whole, files)
 
 
-def controller_of(spec: Spec, state: State, registry: Registry) -> Controller:
-    """The rollout controller with the project's gates."""
-    from roadworthy.rollout.controller import Controller, gates_of
+def controller_of(
+    spec: Spec, state: State, registry: Registry, on_incident: Callable[[Incident], object] | None = None
+) -> Controller:
+    """The rollout controller of the project. `on_incident` is told of each incident once it is written."""
+    from roadworthy.rollout.controller import Controller
+    from roadworthy.rollout.telling import nobody
 
-    return Controller(state, registry, gates_of(spec.rollout, spec.root))
-
-
-def _fingerprint(release: Release) -> bytes:
-    """What decides the answers of a release, without who made it and when. The order of the inputs is part of it."""
-    bare = msgspec.structs.replace(release, made_at=0.0, made_by="", note="")
-    return msgspec.json.encode(bare)
+    return Controller(state, registry, spec.root, on_incident or nobody)
 
 
 def _as_one_file(file: Path, folder: Path) -> Path:

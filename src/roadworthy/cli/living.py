@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,8 +21,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from roadworthy.cli.caretaker import Caretaker, Trial
 from roadworthy.cli.catalogs import catalogs
 from roadworthy.cli.experience import Experience
-from roadworthy.cli.flows import DAY, controller_of, handler_of, keep_gap, measure_gap, prepare, read, release_model
-from roadworthy.cli.opening import open_state
+from roadworthy.cli.flows import (
+    DAY,
+    controller_of,
+    handler_of,
+    keep_gap,
+    measure_gap,
+    measured_in_lab,
+    prepare,
+    read,
+    release_model,
+)
+from roadworthy.cli.incidents import telling
+from roadworthy.cli.opening import open_state, registry_of
 from roadworthy.cli.profiling import profile_release
 from roadworthy.cli.replaying import HOUR, Tally, Traffic, send
 from roadworthy.cli.services import Server, Service, over_http
@@ -76,9 +88,9 @@ def live(root: Path, days: float, seed: int) -> Told:
     console.print(f"  claim {gap.reproductions[0].outcome}; report: {page}" if gap.reproductions else f"  {page}")
     with open_state(spec) as state:
         traffic = Traffic(read(spec, "production"), spec.signature)
-        registry = Registry(state)
+        registry = registry_of(spec, state)
         began = float(traffic.at[0]) - 1
-        release, _ = release_model(spec, registry, began, "run", "the lab's model")
+        release, _ = release_model(spec, registry, began, "run", "the lab's model", partial(measured_in_lab, spec))
         profile_release(spec, state, registry, release, began)
         console.print(f"  released {release.name} {release.digest[:12]}")
         caretaker, tally = asyncio.run(_serve_and_replay(spec, state, registry, traffic, days, seed, console))
@@ -133,7 +145,7 @@ def caretaker_of(
     spec: Spec, state: State, registry: Registry, began: float, seed: int, say: Callable[[str], None]
 ) -> Caretaker:
     """A caretaker with the project's gates and everything that is known so far."""
-    controller = controller_of(spec, state, registry)
+    controller = controller_of(spec, state, registry, telling(spec, state, registry))
     return Caretaker(spec, state, registry, controller, Experience(spec, state.records), began, seed, say)
 
 

@@ -12,6 +12,7 @@ from roadworthy.core.project import read_project
 from roadworthy.core.spec import Spec
 
 if TYPE_CHECKING:
+    from roadworthy.registry.releases import Registry
     from roadworthy.store.state import State
 
 
@@ -36,7 +37,7 @@ def open_state(spec: Spec) -> State:
     """The project's state directory, made at its first use."""
     from roadworthy.store.state import State
 
-    return State.open(spec.state, spec.serving.durability, spec.log)
+    return State.open(spec.state, spec.serving.durability, spec.log, spec.store.metadata)
 
 
 def existing_state(spec: Spec, directory: Path | None = None) -> State:
@@ -46,4 +47,11 @@ def existing_state(spec: Spec, directory: Path | None = None) -> State:
     place = directory or spec.state
     if not place.is_dir():
         raise Missing(f"nothing was done in {str(place)!r} yet: begin with `roadworthy release` or `roadworthy run`")
-    return State.open(place, spec.serving.durability, spec.log)
+    return State.open(place, spec.serving.durability, spec.log, spec.store.metadata)
+
+
+def registry_of(spec: Spec, state: State) -> Registry:
+    """The releases of a project, under its rules of promotion."""
+    from roadworthy.registry.releases import Registry
+
+    return Registry(state, spec.promotion, spec.root)

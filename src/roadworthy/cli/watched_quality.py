@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from roadworthy.cli.opening import registry_of
 from roadworthy.cli.spans import Stretch
 from roadworthy.core.errors import Missing
 from roadworthy.core.profile import Reference
@@ -13,7 +14,6 @@ from roadworthy.observe.profiles import reference_of
 from roadworthy.observe.quality.draws import Draw, chances
 from roadworthy.observe.quality.quality import Evidence, Quality, Terms, quality
 from roadworthy.observe.watch import ANSWERING
-from roadworthy.registry.releases import Registry
 
 if TYPE_CHECKING:
     from roadworthy.core.spec import Spec
@@ -58,7 +58,7 @@ def reference_for(spec: Spec, state: State, release: str | None) -> Reference:
 
     A retrained release keeps none; what is known of the lab's model is the next best. Without any it is empty.
     """
-    registry = Registry(state)
+    registry = registry_of(spec, state)
     stable = release or registry.alias(spec.application.name, "stable")
     releases = [stable, *(one.digest for one in reversed(registry.list()))]
     for digest in releases:

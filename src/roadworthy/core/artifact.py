@@ -59,3 +59,12 @@ class Release(Struct, frozen=True, omit_defaults=True):
         named = ("data", "serving", "features", "training", "versions")
         canonical = msgspec.structs.replace(self, **{name: dict(sorted(getattr(self, name).items())) for name in named})
         return hashlib.sha256(msgspec.json.encode(canonical)).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what decides the answers: not who made it, when, from what, or what it scored."""
+        files = [(artifact.name, artifact.digest, artifact.engine) for artifact in self.artifacts]
+        plans = (self.preprocessing, self.wrappers, self.serving, self.features)
+        # The order of the inputs decides answers too; that of settings and features does not.
+        decides = [files, list(self.signature.inputs.items()), list(self.signature.outputs.items()), *plans]
+        return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()

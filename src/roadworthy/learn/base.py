@@ -15,7 +15,8 @@ from roadworthy.core.sample import Sample
 class Trained(Struct, frozen=True):
     """A model that was trained: its file, the plan of the engine that runs it, and what was measured on the way.
 
-    `wrappers` are plans, such as a calibration that was fitted; None leaves the project file's.
+    `wrappers` are plans, such as a calibration that was fitted; None leaves the project file's. `training` are the
+    settings that were used (`trials`: how many were tried), `features` the versions of the sets of features.
     """
 
     file: Path
@@ -23,6 +24,8 @@ class Trained(Struct, frozen=True):
     wrappers: tuple[Any, ...] | None = None
     note: str = ""
     measured: tuple[Measurement, ...] = ()
+    training: Mapping[str, Any] = {}
+    features: Mapping[str, str] = {}
 
 
 class Train(Protocol):

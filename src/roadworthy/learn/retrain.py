@@ -73,11 +73,20 @@ _OF_THE_PROCESS = frozenset({"host", "port", "control", "jobs", "webhooks", "tls
 
 
 def candidate(
-    trained: Trained, spec: Spec, data_digest: str, parent: str, made_at: float, made_by: str
+    trained: Trained,
+    spec: Spec,
+    data_digest: str,
+    parent: str,
+    made_at: float,
+    made_by: str,
+    seed: int = 0,
+    code: str = "",
+    versions: Mapping[str, str] | None = None,
 ) -> tuple[Release, Mapping[str, Path]]:
     """A release of the trained model, and its files by artifact name: what `Registry.add` takes.
 
-    Its artifact has no digest yet: the registry fills that in. `parent` is the digest of the release it shall replace.
+    Its artifact has no digest yet: the registry fills that in. `parent` is the digest of the release it shall replace,
+    `code` the revision of the project, `versions` those of the packages.
     """
     engine = trained.engine or written(spec.model.engine)
     serving = msgspec.to_builtins(spec.serving)
@@ -94,6 +103,10 @@ def candidate(
         made_at=made_at,
         measured=trained.measured,
         note=trained.note,
+        code=code,
+        features=trained.features,
+        training={"train": spec.model.train, "seed": seed, **trained.training},
+        versions=versions or {},
     )
     return release, {"model": trained.file}
 

@@ -3,152 +3,306 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
-import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection
 
 from roadworthy.core.artifact import Release
-from roadworthy.core.errors import BadData, Missing, SpecError, Taken
-from roadworthy.core.measure import Verdict, worst
-from roadworthy.core.record import Record
-from roadworthy.core.spec import Field, Rollout
+from roadworthy.core.errors import Denied, Missing, MissingExtra, SpecError, Taken
+from roadworthy.core.spec import Rollout
 from roadworthy.core.window import Window
-from roadworthy.core.wire import Arm
-from roadworthy.registry.releases import Registry
-from roadworthy.rollout.base import Gate, gate
-from roadworthy.rollout.traffic import RolloutState, Status, Traffic, all_of, encode, running_of, stable_of, traffic
-from roadworthy.store.events import read_events
-from roadworthy.store.metadata import aliases, events, rollouts
+from roadworthy.registry.home import writing
+from roadworthy.registry.releases import AliasChange, Registry
+from roadworthy.rollout.admission import check_fit, check_freeze, check_plan, warnings_of
+from roadworthy.rollout.asking import asked
+from roadworthy.rollout.base import Gate
+from roadworthy.rollout.deciding import decided
+from roadworthy.rollout.followed import ANSWERING_ARMS, Followed
+from roadworthy.rollout.hierarchy import code_of, differences, gates_of, hash_of, share_of
+from roadworthy.rollout.incident import Incident
+from roadworthy.rollout.rollout_state import RolloutState, all_of, last_of, running_of
+from roadworthy.rollout.steps import Steps
+from roadworthy.rollout.telling import Telling, nobody
+from roadworthy.rollout.traffic import Traffic, stable_of, traffic
+from roadworthy.rollout.turning_back import loads_failed, release_before, taken_back
+from roadworthy.store.leases import Lease, give_back, take
 from roadworthy.store.state import State
 
 __all__ = ["Controller", "RolloutState", "Traffic", "gates_of", "traffic"]
 
+log = logging.getLogger(__name__)
+
 
 class Controller:
-    """Runs the rollouts of the deployments in one state directory. It keeps nothing in memory between calls.
+    """Runs the rollouts of the deployments in one state directory.
 
-    Killed between two steps it goes on from the last one; two controllers on one rollout do each step once.
+    Killed between two steps it goes on from the last one; of several controllers the one with the lease looks. What it
+    keeps in memory are rows that it has read, so that the next look reads only what is new.
     """
 
-    def __init__(self, state: State, registry: Registry, gates: Sequence[Gate]) -> None:
-        self.state = state
-        self.registry = registry
-        self.gates = tuple(gates)
+    def __init__(
+        self,
+        state: State,
+        registry: Registry,
+        root: Path = Path(),
+        on_incident: Callable[[Incident], object] = nobody,
+        now: Callable[[], float] = time.time,
+        holder: str = "",
+        lease_seconds: float = 10.0,
+    ) -> None:
+        """`root` is the folder of the project, for gates in its files.
+
+        `on_incident` is told of each incident once it is written; what it could not be told it is told at the next
+        look. `now` is the clock of the lease; `at`, wherever it is asked for, is that of the deployment.
+        """
+        self.state, self.registry, self.root = state, registry, root
+        self.now, self.holder, self.lease_seconds = now, holder or uuid4().hex, lease_seconds
+        self._steps = Steps(state, registry)
+        self._telling = Telling(state, on_incident)
+        self._leases: dict[str, Lease] = {}
+        self._followed: dict[str, Followed] = {}
+        self._gates: dict[tuple[str, int], tuple[Gate, ...]] = {}
 
     def start(
         self, deployment: str, candidate: str, plan: Rollout, at: float, by: str, override: str = ""
     ) -> RolloutState:
         """Begin the first stage against what is stable now. `candidate` is a digest, or a unique prefix of one.
 
-        Raises Missing without a stable release, Taken while another rollout runs or when this release was rolled back
-        before (a reason in `override` lets it, and is recorded), BadData when it takes or gives something else,
-        SpecError on a plan without a stage, or with one that leaves nothing to compare with.
+        Raises Missing without a stable release; Taken while another rollout runs, in a freeze window, or when this
+        release was rolled back before (a reason in `override` lets it, and is recorded); BadData when it takes or gives
+        something else; Denied when it could never be promoted; SpecError on a plan that cannot work.
         """
-        _check_plan(plan)
+        check_plan(plan, self.root)
+        check_freeze(plan, at, override)
         release = self.registry.get(candidate)
         control = self.registry.alias(deployment, "stable", at)
         if control is None:
             raise Missing(f"deployment {deployment!r} had no stable release at {at!r} to compare {candidate!r} with")
-        _check_fit(release, self.registry.get(control), control)
-        identity = hashlib.sha256(f"{deployment}\n{release.digest}\n{at!r}".encode()).hexdigest()[:16]
-        because = f"started against {control[:12]}" + (f", although rolled back before: {override}" if override else "")
-        new = RolloutState(identity, deployment, release.digest, control, plan, at, at, by, because=because)
-        with self.state.engine.begin() as connection:
+        check_fit(release, self.registry.get(control))
+        self._check_promotable(deployment, release)
+        new = self._new(deployment, release, control, plan, at, by, override)
+        with writing(self.state) as connection:
             self._check_free(connection, new, override)
-            row = insert(rollouts).values(id=new.id, deployment=deployment, status=new.status)
-            connection.execute(row.values(state=encode(new), updated_at=at))
-            _log(connection, new, "started", at, by)
+            past = len(all_of(connection, deployment))
+            identity = hashlib.sha256(f"{deployment}\n{release.digest}\n{at!r}\n{past}".encode()).hexdigest()[:16]
+            new = replace(new, id=identity)
+            self._steps.begin(connection, new, at)
         return new
 
     def look(self, deployment: str, at: float) -> RolloutState:
-        """Ask every gate about what is known at `at`, and take the step that follows, if any.
+        """Ask every signal about what is known at `at`, and take the step that follows, if any.
 
-        One `fail` rolls back, and so does a server's word that it cannot load the candidate. When all pass and the
-        stage's hours are over, the next stage begins, or the candidate becomes stable. A stage that is not passed
-        within `at_most_hours` is rolled back as inconclusive. Without a running rollout it returns the last one.
+        One `fail` rolls back, and so does a server's word that it cannot load the candidate. When all that may promote
+        pass and the stage's hours are over, the next stage begins, or the candidate becomes stable. A stage that is not
+        passed within `at_most_hours` is rolled back as inconclusive. Without a running rollout, or while another
+        controller has the lease, it returns what is written.
         """
+        self._telling.tell(deployment)
         old = self.status(deployment)
-        if old.status != "running" or at < old.stage_since:
+        if old.status != "running":
+            self._forget(deployment)
             return old
-        unloadable = self._unloadable(old)
-        if unloadable:
-            return self._step(old, replace(old, status="rolled_back", because=unloadable), at, "controller")
-        verdicts = self._verdicts(old, at)
-        seen = replace(old, verdicts=verdicts, touched=self._touched(old, at))
-        return self._step(old, _decide(seen, at), at, "controller")
+        lease = self._lease(deployment)
+        if lease is None or at < old.stage_since:
+            return old
+        new, candidate = self._looked(old, at)
+        written = self._steps.step(old, new, at, lease, candidate)
+        self._telling.tell(deployment)
+        return self.status(deployment) if written is None else written
 
-    def promote(self, deployment: str, at: float, by: str, why: str) -> RolloutState:
-        """Make the candidate stable by hand, whatever the gates say. Raises Missing when no rollout is running."""
-        return self._end(deployment, "promoted", at, by, why)
+    def promote(self, deployment: str, at: float, by: str, why: str, override: str = "") -> RolloutState:
+        """Make the candidate stable by hand, whatever the gates say; the rules of promotion hold all the same.
+
+        Raises Missing when no rollout is running, Taken in a freeze window without a reason in `override`, Denied where
+        only a passed rollout may promote.
+        """
+        _check_why(why)
+        said = f"{why}, although frozen: {override}" if override else why
+
+        def ended(old: RolloutState) -> RolloutState:
+            check_freeze(old.plan, at, override)
+            return replace(old, status="promoted", because=said, touched=self._touched(old, at))
+
+        return self._steps.by_hand(deployment, ended, at, by)
 
     def abort(self, deployment: str, at: float, by: str, why: str) -> RolloutState:
         """Take the candidate off the traffic by hand. Raises Missing when no rollout is running."""
-        return self._end(deployment, "aborted", at, by, why)
+        _check_why(why)
+
+        def ended(old: RolloutState) -> RolloutState:
+            return replace(old, status="aborted", because=why, touched=self._touched(old, at))
+
+        return self._steps.by_hand(deployment, ended, at, by)
+
+    def pause(self, deployment: str, at: float, by: str, why: str) -> RolloutState:
+        """Stay where it is: no stage ends and its hours do not count, but a fail still rolls back."""
+        _check_why(why)
+
+        def paused(old: RolloutState) -> RolloutState:
+            because = f"{why} ({by})"
+            if old.paused_at is not None:
+                return old
+            return replace(old, paused_at=at, paused_because=because, because=f"paused: {because}")
+
+        return self._steps.by_hand(deployment, paused, at, by)
+
+    def resume(self, deployment: str, at: float, by: str, why: str = "") -> RolloutState:
+        """Let it go on after a pause."""
+
+        def resumed(old: RolloutState) -> RolloutState:
+            if old.paused_at is None:
+                return old
+            seconds = old.paused_seconds + max(0.0, at - old.paused_at)
+            because = f"resumed{f': {why}' if why else ''}"
+            return replace(old, paused_at=None, paused_because="", paused_seconds=seconds, because=because)
+
+        return self._steps.by_hand(deployment, resumed, at, by)
+
+    def rollback(self, deployment: str, at: float, by: str, why: str) -> AliasChange:
+        """Make stable again what was stable before, by hand. A running rollout ends.
+
+        What is taken back so is refused like a candidate that was rolled back. Raises Missing where nothing was stable
+        before.
+        """
+        _check_why(why)
+        with writing(self.state) as connection:
+            now = stable_of(connection, deployment)
+            before = release_before(connection, deployment)
+            if now is None or before is None:
+                raise Missing(f"no other release of {deployment!r} was stable before; `roadworthy releases` lists all")
+            because = f"taken back by hand: {why}"
+            identity = hashlib.sha256(f"{deployment}\n{now}\n{at!r}".encode()).hexdigest()[:16]
+            incident = Incident(identity, deployment, "reverted", now, before, at, because, by)
+            running = running_of(connection, deployment)
+            self._steps.revert(connection, incident, self.registry.get(now).fingerprint, running)
+        self._telling.tell(deployment)
+        return self.registry.history(deployment, "stable")[-1]
+
+    def check_unchanged(self, deployment: str, plan: Rollout) -> None:
+        """Raises SpecError where a rollout is running and the project's plan is no longer the one it began with."""
+        with self._reading() as connection:
+            running = running_of(connection, deployment)
+        if running is None:
+            return
+        edited = differences(running.plan, running.code, plan, code_of(plan, self.root))
+        if edited:
+            raise SpecError(
+                f"rollout {running.id} of {deployment!r} runs by the plan that was written before it began, and that"
+                f" was edited: {'; '.join(edited)}. Put it back, or `roadworthy rollout abort` and start anew"
+            )
 
     def status(self, deployment: str) -> RolloutState:
         """The running rollout, or else the last one. Raises Missing where there never was one."""
-        known = self.history(deployment)
-        if not known:
+        with self._reading() as connection:
+            found = running_of(connection, deployment) or last_of(connection, deployment)
+        if found is None:
             raise Missing(f"deployment {deployment!r} never had a rollout; begin one with `roadworthy rollout start`")
-        return next((s for s in known if s.status == "running"), known[-1])
+        return found
 
     def history(self, deployment: str) -> list[RolloutState]:
         """Every rollout of a deployment, oldest first."""
-        with self.state.engine.execution_options(reading=True).connect() as connection:
+        with self._reading() as connection:
             return all_of(connection, deployment)
 
-    def _verdicts(self, now: RolloutState, at: float) -> tuple[Verdict, ...]:
-        """Rows are read once: a gate that asks for the whole rollout (`rows_since`) gets the rows of all stages."""
-        control = self._rows(now.control, now.started_at, at, ("stable",))
-        candidate = self._rows(now.candidate, now.started_at, at, ("shadow", "canary"))
-        found = [_ask(leaf, now, control, candidate) for leaf in self.gates]
-        before = now.verdicts if len(now.verdicts) == len(found) else (None,) * len(found)
-        return tuple(_lasting(leaf, was, new) for leaf, was, new in zip(self.gates, before, found, strict=True))
+    def incidents(self, deployment: str) -> list[Incident]:
+        """Every incident of a deployment, oldest first."""
+        return self._telling.incidents(deployment)
 
-    def _unloadable(self, now: RolloutState) -> str:
-        """Why a server could not load the candidate since the rollout began; nothing where none says so."""
-        told = read_events(self.state.engine, "load_failed", now.deployment)
-        failed = [e for e in told if e.data["release"] == now.candidate]
-        if not failed:
-            return ""
-        rollouts_told = read_events(self.state.engine, "rollout", now.deployment)
-        begun = min(e.seq for e in rollouts_told if e.data["rollout"]["id"] == now.id)
-        return str(failed[-1].data["error"]) if failed[-1].seq > begun else ""
+    def rests(self, deployment: str) -> bool:
+        """Whether a look does nothing until somebody writes: no rollout runs, and every incident was told."""
+        return self.status(deployment).status != "running" and not self._telling.behind(deployment)
+
+    def resign(self) -> None:
+        """Give the leases back, so that another controller need not wait until they are over."""
+        for lease in self._leases.values():
+            give_back(self.state.engine, lease)
+        self._leases = {}
+
+    def _new(
+        self, deployment: str, release: Release, control: str, plan: Rollout, at: float, by: str, override: str
+    ) -> RolloutState:
+        code = code_of(plan, self.root)
+        because = [f"started against {control[:12]}", *([f"although refused: {override}"] if override else [])]
+        because += [f"careful: {warning}" for warning in warnings_of(plan, self.root)]
+        return RolloutState(
+            "",
+            deployment,
+            release.digest,
+            control,
+            plan,
+            at,
+            at,
+            by,
+            because="; ".join(because),
+            begun=(at,),
+            hierarchy=hash_of(plan, code),
+            code=code,
+            fingerprint=release.fingerprint,
+        )
+
+    def _looked(self, old: RolloutState, at: float) -> tuple[RolloutState, Window | None]:
+        """What a look makes of a rollout, and the candidate's rows that it saw."""
+        with self._reading() as connection:
+            unloadable = loads_failed(connection, old)
+        if unloadable:
+            return replace(old, status="rolled_back", because=unloadable), None
+        try:
+            gates = self._gates_of(old)
+        except (SpecError, MissingExtra) as problem:
+            return replace(old, problem=str(problem), because=f"not judged: {problem}"), None
+        rows = self._follow(old).rows(old, at)
+        return decided(asked(replace(old, problem=""), gates, rows, at), at), rows.candidate
+
+    def _gates_of(self, now: RolloutState) -> tuple[Gate, ...]:
+        """The gates of the plan as it was stored. Raises SpecError where their code was edited since."""
+        if now.code and (code := code_of(now.plan, self.root)) != now.code:
+            edited = "; ".join(differences(now.plan, now.code, now.plan, code))
+            raise SpecError(f"a signal may not change while it decides: {edited}. Restore the file, or abort")
+        known = self._gates.get((now.id, now.stage))
+        if known is None:
+            known = gates_of(now.plan, self.root, share_of(now.step), int(now.id[:8], 16))
+            self._gates = {(now.id, now.stage): known}
+        return known
+
+    def _follow(self, now: RolloutState) -> Followed:
+        followed = self._followed.get(now.deployment)
+        if followed is None or followed.id != now.id:
+            followed = self._followed[now.deployment] = Followed(self.state.records, now)
+        return followed
+
+    def _forget(self, deployment: str) -> None:
+        """Nothing runs: let the rows go, and the lease to whoever starts the next rollout."""
+        self._followed.pop(deployment, None)
+        if (lease := self._leases.pop(deployment, None)) is not None:
+            give_back(self.state.engine, lease)
+
+    def _lease(self, deployment: str) -> Lease | None:
+        held, now = self._leases.get(deployment), self.now()
+        if held is not None and now < held.until - self.lease_seconds / 2:
+            return held
+        lease = take(self.state.engine, f"rollout/{deployment}", self.holder, now, self.lease_seconds)
+        if lease is None:
+            self._leases.pop(deployment, None)
+            self._followed.pop(deployment, None)
+        else:
+            self._leases[deployment] = lease
+        return lease
 
     def _touched(self, now: RolloutState, at: float) -> int:
-        arms: tuple[Arm, ...] = ("canary",)
-        return self.state.records.count(now.started_at, at, now.candidate, arms)
+        return self.state.records.count(now.started_at, at, now.candidate, ANSWERING_ARMS)
 
-    def _rows(self, digest: str, since: float, at: float, arms: tuple[Arm, ...]) -> Window:
-        return Window.of_all([_known_at(r, at) for r in self.state.records.read(since, at, digest, arms)])
-
-    def _end(self, deployment: str, status: Status, at: float, by: str, why: str) -> RolloutState:
-        if not why:
-            raise ValueError("`why` must say why a rollout is ended by hand, got ''")
-        old = self.status(deployment)
-        if old.status != "running":
-            raise Missing(f"no rollout of {deployment!r} is running: the last one was {old.status} ({old.because})")
-        if at < old.stage_since:
-            raise ValueError(f"`at` must not lie before the stage began ({old.stage_since!r}), got {at!r}")
-        return self._step(old, replace(old, status=status, because=why, touched=self._touched(old, at)), at, by)
-
-    def _step(self, old: RolloutState, new: RolloutState, at: float, by: str) -> RolloutState:
-        """Write what changed, with its event and alias; if somebody else was faster, return what they wrote."""
-        with self.state.engine.begin() as connection:
-            if stable_of(connection, old.deployment) != old.control:
-                why = f"stable is no longer {old.control[:12]}, which the candidate was compared with"
-                new = replace(old, status="aborted", because=why)
-            unchanged = (rollouts.c.id == old.id) & (rollouts.c.state == encode(old))
-            row = update(rollouts).where(unchanged)
-            if connection.execute(row.values(status=new.status, state=encode(new), updated_at=at)).rowcount:
-                _note_change(connection, old, new, at, by)
-                return new
-        return self.status(old.deployment)
+    def _check_promotable(self, deployment: str, release: Release) -> None:
+        """What was measured of a release stays as it is; signatures and approvals may still come."""
+        later = {"signature", "approvals", "rollout"}
+        told = self.registry.may_become_stable(deployment, release.digest)
+        unmet = [f"{v.of}: {v.because}" for v in told if v.decision != "pass" and v.of not in later]
+        if unmet:
+            raise Denied(f"release {release.digest[:12]} could never become stable: {'; '.join(unmet)}")
 
     def _check_free(self, connection: Connection, new: RolloutState, override: str) -> None:
         running = running_of(connection, new.deployment)
@@ -157,116 +311,19 @@ class Controller:
                 f"deployment {new.deployment!r} is already rolling out {running.candidate[:12]} (rollout {running.id});"
                 " wait for its end, or `roadworthy rollout abort` it"
             )
-        for past in all_of(connection, new.deployment):
-            if past.candidate == new.candidate and past.status == "rolled_back" and not override:
-                raise Taken(
-                    f"release {new.candidate[:12]} was rolled back before ({past.because});"
-                    " release a changed one, or give `override` a reason, which is recorded"
-                )
-
-
-def gates_of(plan: Rollout, root: Path | None = None) -> tuple[Gate, ...]:
-    """The gates that a plan names; `root` is the folder of the project, for gates in its files."""
-    return tuple(gate.make(named, root) for named in plan.gates)
-
-
-def _ask(leaf: Gate, now: RolloutState, control: Window, candidate: Window) -> Verdict:
-    if getattr(leaf, "rows_since", "stage") == "stage" and candidate.arms is not None:
-        arm = "shadow" if now.step.mode == "shadow" else "canary"
-        control = control.take(control.at >= now.stage_since)
-        candidate = candidate.take((candidate.at >= now.stage_since) & (candidate.arms == arm))
-    found = leaf(control, candidate)
-    # JSON has no NaN, and what was not measured says nothing that `because` does not.
-    measured = tuple(m for m in found.evidence if math.isfinite(m.value))
-    return replace(found, of=getattr(leaf, "catalog_name", type(leaf).__name__), evidence=measured)
-
-
-def _lasting(leaf: Gate, was: Verdict | None, new: Verdict) -> Verdict:
-    """What a gate over the whole rollout has shown stays shown, unless it now says the opposite.
-
-    Its interval holds at all times together, so a bound that was reached once is reached; otherwise a few late labels
-    of a shadow that is over could hold up a canary that adds no pairs.
-    """
-    whole = getattr(leaf, "rows_since", "stage") == "rollout"
-    return was if whole and was is not None and was.decision == "pass" and new.decision == "wait" else new
-
-
-def _decide(now: RolloutState, at: float) -> RolloutState:
-    """The state that follows from the verdicts in `now`; it touches nothing."""
-    hours, decision = (at - now.stage_since) / 3600, worst(now.verdicts)
-    if decision == "fail":
-        return replace(now, status="rolled_back", because=_reasons(now, "fail"))
-    if decision == "pass" and hours >= now.step.hours:
-        return _next_stage(now, at)
-    if hours >= now.step.at_most_hours:
-        open_gates = _reasons(now, "wait") or "every gate passes, but the stage is longer than it may be"
-        return replace(now, status="rolled_back", because=f"inconclusive after {hours:.1f} h: {open_gates}")
-    waits = _reasons(now, "wait") or ("every gate passes" if now.verdicts else "no gate to ask, so nothing can pass")
-    return replace(now, because=f"{hours:.1f} of {now.step.hours:g} h: {waits}")
-
-
-def _next_stage(now: RolloutState, at: float) -> RolloutState:
-    passed = _reasons(now, "pass")
-    if now.stage + 1 == len(now.plan.stages):
-        return replace(now, status="promoted", because=passed)
-    return replace(now, stage=now.stage + 1, stage_since=at, because=passed)
-
-
-def _reasons(now: RolloutState, decision: str) -> str:
-    return "; ".join(f"{v.of}: {v.because}" for v in now.verdicts if v.decision == decision)
-
-
-def _note_change(connection: Connection, old: RolloutState, new: RolloutState, at: float, by: str) -> None:
-    if new.status == "promoted":
-        alias = insert(aliases).values(deployment=new.deployment, alias="stable", digest=new.candidate)
-        connection.execute(alias.values(at=at, by=by, why=f"rollout {new.id}: {new.because}"))
-    if (new.status, new.stage) != (old.status, old.stage):
-        _log(connection, new, new.status if new.status != "running" else "stage", at, by)
-
-
-def _log(connection: Connection, state: RolloutState, change: str, at: float, by: str) -> None:
-    data = {"change": change, "by": by, "rollout": msgspec.to_builtins(state)}
-    row = insert(events).values(at=at, kind="rollout", subject=state.deployment)
-    connection.execute(row.values(data=msgspec.json.encode(data).decode()))
-
-
-def _known_at(record: Record, at: float) -> Record:
-    later = record.label_at is not None and record.label_at > at
-    return replace(record, label=None, label_at=None) if later else record
-
-
-def _check_plan(plan: Rollout) -> None:
-    if not plan.stages:
-        raise SpecError("a rollout needs at least one stage: write `stages` with a shadow or a canary")
-    for stage in plan.stages:
-        if stage.share >= 1 and stage.mode != "shadow":
-            raise SpecError(
-                f"a canary with `share` {stage.share!r} leaves stable no requests to be compared with, so that no gate"
-                " can pass it; end with a share below 1, the last passed stage promotes to all"
+        if stable_of(connection, new.deployment) != new.control:
+            raise Taken(f"stable of {new.deployment!r} was moved meanwhile, away from {new.control[:12]}: start again")
+        why = taken_back(connection, new, self.registry)
+        if why and not override:
+            raise Taken(
+                f"release {new.candidate[:12]} was rolled back before ({why});"
+                " release a changed one, or give `override` a reason, which is recorded"
             )
 
-
-def _check_fit(candidate: Release, control: Release, digest: str) -> None:
-    """Both must answer the same requests in the same form. Raises BadData, naming the field that differs."""
-    if candidate.digest == digest:
-        raise BadData(f"release {digest[:12]} is already stable: roll out another one")
-    for side in ("inputs", "outputs"):
-        new, old = getattr(candidate.signature, side), getattr(control.signature, side)
-        for name in dict.fromkeys([*old, *new]):
-            if _form(new.get(name)) != _form(old.get(name)):
-                raise BadData(
-                    f"`{name}` in the {side} of candidate {candidate.digest[:12]} is {_said(new.get(name))}, and stable"
-                    f" {digest[:12]} has {_said(old.get(name))}: both must take and give the same"
-                )
+    def _reading(self) -> Connection:
+        return self.state.engine.execution_options(reading=True).connect()
 
 
-def _form(field: Field | None) -> tuple[Any, ...]:
-    """What a caller notices. Ranges and known categories may move with every training."""
-    return () if field is None else (field.kind, field.unit, field.nullable, field.width)
-
-
-def _said(field: Field | None) -> str:
-    if field is None:
-        return "missing"
-    null = ", nullable" if field.nullable else ""
-    return f"{field.kind} of width {field.width}{f' in {field.unit}' if field.unit else ''}{null}"
+def _check_why(why: str) -> None:
+    if not why:
+        raise ValueError("`why` must say why this is done by hand, got ''")

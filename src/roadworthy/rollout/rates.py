@@ -50,7 +50,8 @@ class Hits:
 class NoMoreOften:
     """Fails at evidence of 1/alpha to 1; passes when the candidate's rate is shown to be under stable's + `margin`.
 
-    `name` is the measurement's, `happened` what a hit request did ("failed").
+    `name` is the measurement's, `happened` what a hit request did ("failed"). The evidence that is told is the highest
+    so far: an alarm is not taken back by better days.
     """
 
     name: str
@@ -88,13 +89,14 @@ class NoMoreOften:
             hits.n_candidate,
             candidate.low - control.high,
             candidate.high - control.low,
-            conditions={"confidence": self.confidence},
+            conditions={"confidence": self.confidence, "allowed": self.margin},
         )
+        enough = {"enough": 1 / self.alpha, "now": _finite(hits.log_evidence)}
         return (
             control,
             candidate,
             excess,
-            Measurement("evidence", math.exp(min(hits.log_evidence, 700)), hits.n_candidate),
+            Measurement("evidence", _finite(hits.highest), hits.n_candidate, conditions=enough),
         )
 
 
@@ -103,6 +105,10 @@ def _rate(name: str, arm: str, hits: int, n: int, alpha: float) -> Measurement:
         return nothing(name, where=arm)
     low, high = rate_bounds(hits, n, alpha)
     return Measurement(name, hits / n, n, low, high, where=arm, conditions={"confidence": 1 - alpha})
+
+
+def _finite(log: float) -> float:
+    return math.exp(min(log, 700.0))
 
 
 def _share(hits: int, n: int) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.errors import BadData, SpecError
@@ -17,6 +20,20 @@ from roadworthy.serve.batch_counts import Snapshot
 from roadworthy.serve.fold import Folded, fold
 from roadworthy.serve.streamed import Streamed, streams
 from roadworthy.serve.wrappers.cache import Caching
+
+
+class Recipe(Struct, frozen=True):
+    """All that it takes to assemble a release, here or in another process. `files` and `root` are paths."""
+
+    release: Release
+    files: Mapping[str, str]
+    root: str
+    serving: Serving
+
+    @classmethod
+    def of(cls, release: Release, files: Mapping[str, Path], root: Path, serving: Serving) -> Recipe:
+        """The recipe of a release with these files."""
+        return cls(release, {name: str(file) for name, file in files.items()}, str(root), serving)
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,13 @@ class Assembled:
         return [handler for handler in self.handlers if isinstance(handler, Caching)]
 
 
-def assemble(release: Release, files: Mapping[str, Path], root: Path, serving: Serving) -> Assembled:
+def assemble(
+    release: Release,
+    files: Mapping[str, Path],
+    root: Path,
+    serving: Serving,
+    now: Callable[[], float] = time.monotonic,
+) -> Assembled:
     """The handlers of a release, from the request to the model: preprocessing, wrappers, batch (or streams).
 
     Innermost wrappers that work on arrays become part of the engine (`serve/fold.py`).
@@ -74,14 +97,16 @@ def assemble(release: Release, files: Mapping[str, Path], root: Path, serving: S
     if isinstance(runs, Streaming) and streams(runs):
         core: Batch | Streamed = Streamed(runs, release.signature, release.digest)
     else:
-        core = _batch(runs, release, serving, renew=lambda: engine_and_wrappers()[0])
+        core = _batch(runs, release, serving, now, renew=lambda: engine_and_wrappers()[0])
     handlers: list[Handler] = [core]
     for outer in reversed(wrappers):
         handlers.insert(0, outer(handlers[0]))
     return Assembled(tuple(handlers), core)
 
 
-def _batch(runs: Engine, release: Release, serving: Serving, renew: Callable[[], Engine]) -> Batch:
+def _batch(
+    runs: Engine, release: Release, serving: Serving, now: Callable[[], float], renew: Callable[[], Engine]
+) -> Batch:
     return Batch(
         runs,
         release.signature,
@@ -90,6 +115,7 @@ def _batch(runs: Engine, release: Release, serving: Serving, renew: Callable[[],
         serving.queue,
         # Whoever waits for another machine must not hold up the event loop, however quick it was at warm-up.
         "thread" if _waits(runs) else serving.place,
+        now,
         preferred_rows=serving.preferred_rows,
         most_delay_seconds=serving.most_delay_seconds,
         alike=serving.alike,

@@ -6,12 +6,21 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from roadworthy.core.errors import BadData, Missing
 
 _PIECE_BYTES = 1 << 20
+
+
+class Blob(NamedTuple):
+    """A file that is kept: its digest, its size, and when it was last put here (Unix seconds)."""
+
+    digest: str
+    bytes: int
+    at: float
 
 
 class Blobs:
@@ -56,6 +65,29 @@ class Blobs:
         if now != digest:
             raise BadData(f"`{found}` is damaged: its digest is now {now!r}; `put` the original again, or restore it")
         return found
+
+    def all(self) -> Iterator[Blob]:
+        """Every file that is kept, in no order."""
+        for found in self.directory.glob("[0-9a-f][0-9a-f]/*"):
+            # Another process may remove one, or a person may have put something of their own there.
+            if re.fullmatch("[0-9a-f]{64}", found.name) and found.is_file():
+                kept = found.stat()
+                yield Blob(found.name, kept.st_size, kept.st_mtime)
+
+    def remove(self, digest: str) -> None:
+        """Let go of a file for good; nothing where it is gone already. A file that is open stays readable."""
+        if re.fullmatch("[0-9a-f]{64}", digest):
+            self._place(digest).unlink(missing_ok=True)
+
+    def sweep(self, before: float) -> int:
+        """Remove what a `put` that was killed left half copied before that time (Unix seconds); its bytes."""
+        swept = 0
+        for half in self.directory.glob("incoming-*"):
+            left = half.stat()
+            if left.st_mtime < before:
+                half.unlink(missing_ok=True)
+                swept += left.st_size
+        return swept
 
     def _place(self, digest: str) -> Path:
         return self.directory / digest[:2] / digest

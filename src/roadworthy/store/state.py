@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
-from sqlalchemy import URL, Engine, Table
+from sqlalchemy import URL, Connection, Engine, Table
 
-from roadworthy.core.errors import Taken
+from roadworthy.core.errors import MissingExtra, Taken
 from roadworthy.core.spec import Log
+from roadworthy.store import metadata as of_metadata
+from roadworthy.store.addresses import address
+from roadworthy.store.audit_log import audited
 from roadworthy.store.blobs import Blobs
 from roadworthy.store.files import Durability, StoreError
-from roadworthy.store.metadata import metadata, open_engine
 from roadworthy.store.records import RecordLog
 
 
@@ -34,24 +36,31 @@ class State:
     blobs: Blobs
 
     @classmethod
-    def open(cls, directory: Path, durability: Durability = "power", log: Log | None = None) -> State:
+    def open(
+        cls, directory: Path, durability: Durability = "power", log: Log | None = None, metadata: str = ""
+    ) -> State:
         """Open the directory itself, made where it is missing. Raises StoreError, naming the file at fault.
 
         `log` says what becomes of records when the disk is full; a relative `spill` begins at the directory's parent,
-        where the project file is.
+        where the project file is. `metadata` is the URL of the database that holds the metadata (`store.metadata` of
+        the project file, `${NAME}` in it being an environment variable); where empty, SQLite in the directory does.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
             # Two processes that start on a new directory: the second waits until the files are made.
             with (directory / "open.lock").open("a") as turn:
                 fcntl.flock(turn, fcntl.LOCK_EX)
-                return cls._open(directory, durability, log or Log())
+                return cls._open(directory, durability, log or Log(), metadata)
         except OSError as error:
             raise StoreError(f"cannot open the state directory `{directory}`: {error}") from error
 
     @classmethod
-    def _open(cls, directory: Path, durability: Durability, log: Log) -> State:
-        engine = open_engine(URL.create("sqlite", database=str(directory / "metadata.db")))
+    def _open(cls, directory: Path, durability: Durability, log: Log, metadata: str) -> State:
+        url = address(metadata, os.environ) if metadata else _beside(directory)
+        try:
+            engine = of_metadata.open_engine(url)
+        except ModuleNotFoundError as gone:
+            raise MissingExtra(f"metadata on {url.get_backend_name()}", gone.name or "psycopg", "postgresql") from gone
         try:
             spill = directory.absolute().parent / log.spill if log.spill else None
             records = RecordLog(directory / "records.db", durability, log.when_full, spill)
@@ -63,7 +72,22 @@ class State:
     @property
     def tables(self) -> Mapping[str, Table]:
         """The tables of the metadata by name, for rooms that keep things there."""
-        return metadata.tables
+        return of_metadata.metadata.tables
+
+    def audited(
+        self,
+        connection: Connection,
+        at: float,
+        by: str,
+        action: str,
+        subject: str,
+        data: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Write into the audit log that `by` did `action` to `subject`, in the transaction of the deed itself.
+
+        Returns the hash of the entry; see `store.audit_log`.
+        """
+        return audited(connection, at, by, action, subject, data)
 
     @contextmanager
     def lock_server(self, what: str) -> Iterator[None]:
@@ -98,3 +122,29 @@ class State:
             f"`{self.directory}` is being served by process {pid or '(starting)'} ({what or 'unknown'});"
             " stop that one first, or serve another directory"
         )
+
+
+def _beside(directory: Path) -> URL:
+    """The SQLite file in the directory. Raises StoreError where it was cut in a way that SQLite would not notice."""
+    file = directory / "metadata.db"
+    log = file.with_name(f"{file.name}-wal")
+    # What is not in the file may be in the write-ahead log, as after a kill.
+    if file.exists() and not (log.exists() and log.stat().st_size):
+        _check_whole(file, begun=(directory / "records.db").exists())
+    return URL.create("sqlite", database=str(file))
+
+
+def _check_whole(file: Path, begun: bool) -> None:
+    """SQLite takes an empty file for a new database, and fills up the last page of one that was cut within it."""
+    size = file.stat().st_size
+    # Records are made after it: a first start that was killed leaves an empty file without them.
+    if not size and begun:
+        raise StoreError(
+            f"`{file}` is empty although records lie beside it: it was truncated; restore it from a backup,"
+            " or remove it to begin without releases and history"
+        )
+    with file.open("rb") as opened:
+        head = opened.read(18)
+    page = int.from_bytes(head[16:], "big")
+    if head.startswith(b"SQLite format 3") and size % (65536 if page == 1 else page or 512):
+        raise StoreError(f"`{file}` ends within a page: it was truncated; move it aside and restore it from a backup")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from msgspec.structs import replace
 from roadworthy.core.measure import Verdict
 from roadworthy.core.record import Record
 from roadworthy.core.window import Window
-from roadworthy.core.wire import Arm
-from roadworthy.rollout.base import Gate
+from roadworthy.core.wire import Arm, Step
+from roadworthy.rollout.base import Expected, Gate
 
 Arms = tuple[Window, Window]
 _MODES: tuple[Arm, ...] = ("shadow", "canary")
@@ -34,6 +35,8 @@ def check_gate(leaf: type) -> None:
     check_waits_on_nothing(made)
     check_gives_reasons(made)
     check_pure(made)
+    check_drawable(made)
+    check_plans(made)
     check_worse_never_passes(made)
     check_calm(made)
 
@@ -59,6 +62,54 @@ def check_gives_reasons(made: Gate) -> None:
         verdict = made(*twins(np.random.default_rng(0), 2000, "shadow", spoil))
         assert verdict.because, f"{made!r} says {verdict.decision!r} without a reason: fill in `because`"
         assert verdict.decision == "wait" or verdict.evidence, f"{made!r} says {verdict.decision!r} without `evidence`"
+
+
+def check_drawable(made: Gate) -> None:
+    """What is drawn of a verdict says the same as the verdict: the bounds in the evidence's conditions hold or not."""
+    for mode in _MODES:
+        for spoil in (_as_is, _broken):
+            verdict = made(*twins(np.random.default_rng(0), 3000, mode, spoil))
+            for m in verdict.evidence:
+                assert m.low <= m.value <= m.high or math.isnan(m.value), f"{made!r}: {m} lies outside of its interval"
+            if verdict.decision != "wait":
+                drawn = _looks_failed(verdict) if verdict.decision == "fail" else _looks_passed(verdict)
+                assert drawn, (
+                    f"{made!r} says {verdict.decision!r}, and its evidence does not: give a measurement `allowed` and"
+                    f" `fails_above`, or `enough`, in its conditions, got {verdict.evidence!r}"
+                )
+
+
+def _looks_failed(verdict: Verdict) -> bool:
+    """Whether an interval lies above what may be, or evidence has come to what is enough."""
+    beyond = [m for m in verdict.evidence if m.low > m.conditions.get("fails_above", math.inf)]
+    return bool(beyond) or any(m.value * (1 + 1e-9) >= m.conditions.get("enough", math.inf) for m in verdict.evidence)
+
+
+def _looks_passed(verdict: Verdict) -> bool:
+    """Whether evidence is not enough, and an interval lies at or below what is allowed."""
+    allowed = any(m.high <= m.conditions.get("allowed", -math.inf) for m in verdict.evidence)
+    return allowed and not any(m.value >= m.conditions.get("enough", math.inf) for m in verdict.evidence)
+
+
+def check_plans(made: Gate) -> None:
+    """A gate that says what it needs says numbers above 0 (or infinity), and an effect that is one."""
+    plan: Any = getattr(made, "plan", None)
+    if plan is None:
+        return
+    stable, _ = twins(np.random.default_rng(0), 2000, "shadow")
+    for paired, share in ((True, 1.0), (False, 0.3)):
+        need = plan(Expected(stable, 3600.0, share, paired, 3600.0, 1.0))
+        assert min(need.requests, need.hours) > 0 <= need.labels, f"{made!r} needs nothing: {need!r}"
+        effect = math.inf if need.effect is None else need.effect.value
+        assert effect > 0, f"{made!r} plans to notice an effect of {effect!r}"
+    nothing = plan(Expected(Window.of_all(()), 0.0, 0.1, False, 0.0, 0.0))
+    assert nothing.requests > 0, f"{made!r} needs {nothing.requests!r} requests where nothing is known of stable"
+
+
+def check_fails_broken(made: Gate) -> None:
+    """A candidate that does everything wrong fails, in a shadow or in a canary. No law for a gate of other columns."""
+    found = [made(*twins(np.random.default_rng(3), 4000, mode, _broken)) for mode in _MODES]
+    assert any(verdict.decision == "fail" for verdict in found), f"{made!r} fails no broken candidate: {found!r}"
 
 
 def check_pure(made: Gate) -> None:
@@ -94,7 +145,7 @@ def check_calm(made: Gate, repeats: int = 40) -> None:
     for mode in _MODES:
         fails = 0
         for seed in range(repeats):
-            control, candidate = twins(np.random.default_rng(seed), 1000, mode)
+            control, candidate = _equals(seed, mode)
             looks = (float(control.at[-1]) * part for part in (0.1, 0.2, 0.4, 0.7, 1.0))
             fails += any(made(_until(control, at), _until(candidate, at)).decision == "fail" for at in looks)
         assert fails <= _at_most(repeats, alpha), (
@@ -103,16 +154,24 @@ def check_calm(made: Gate, repeats: int = 40) -> None:
         )
 
 
+@lru_cache(maxsize=256)
+def _equals(seed: int, mode: Arm) -> Arms:
+    """Twins that every gate is asked about again."""
+    return twins(np.random.default_rng(seed), 1000, mode)
+
+
 def twins(
     rng: np.random.Generator,
     n: int,
     mode: Arm,
-    spoil: Callable[[Record, float], Record] | None = None,
+    spoil: Callable[[Record, float], Record | None] | None = None,
     start: int = 0,
 ) -> Arms:
     """Rows of two equally good arms over `n` requests, 3 % failing, all labelled; `spoil` worsens the candidate.
 
-    In shadow both answer every request; as a canary the candidate answers each with probability 0.3.
+    In shadow both answer every request; as a canary the candidate answers each with probability 0.3. Rows have a
+    prediction set, an interval, a price, tags, a number and a category as inputs, and one in fifty met a guard. Where
+    `spoil` gives None the row is lost. Labels come ten seconds late.
     """
     control: list[Record] = []
     candidate: list[Record] = []
@@ -124,7 +183,8 @@ def twins(
             if arm == "stable":
                 control.append(row)
             else:
-                candidate.append(spoil(row, rng.random()) if spoil else row)
+                kept = spoil(row, rng.random()) if spoil else row
+                candidate += [kept] if kept else []
     return Window.of_all(control), Window.of_all(candidate)
 
 
@@ -132,21 +192,24 @@ def _row(rng: np.random.Generator, k: int, arm: Any, chance: float, label: float
     error = "TimeoutError: twin" if rng.random() < 0.03 else None
     answer = 1 / (1 + math.exp(-math.log(chance / (1 - chance)) - 0.3 * rng.normal())) if 0 < chance < 1 else chance
     seconds = 0.02 * math.exp(0.4 * rng.normal())
+    answers = {"probability": answer, "label": float(answer > 0.5), "low": answer - 0.9, "high": answer + 0.9}
     return Record(
         f"twin-{k:06d}",
         float(k),
         f"{arm}-release",
         arm,
-        {"x": chance},
-        {} if error else {"probability": answer, "label": float(answer > 0.5)},
+        {"x": chance, "kind": "odd" if k % 2 else "even"},
+        {} if error else answers,
         confidence=max(answer, 1 - answer),
+        prediction_set=None if error else _set_of(answer),
+        path=(Step("guard", "twin"),) if rng.random() < 0.02 else (),
         seconds={"total": 1.2 * seconds, "model": seconds},
         tokens=100,
-        usd=0.001,
+        usd=0.001 * math.exp(0.3 * rng.normal()),
         tags={"segment": "a" if k % 3 else "b"},
         error=error,
         label=label,
-        label_at=float(k),
+        label_at=k + 10.0,
     )
 
 
@@ -158,13 +221,23 @@ def _silent(row: Record, chance: float) -> Record:
     return replace(row, outputs={}, error="RuntimeError: silent")
 
 
-def _broken(row: Record, chance: float) -> Record:
-    """Fails four in ten, answers the opposite, ten times slower and dearer."""
+def _set_of(answer: float) -> tuple[str, ...]:
+    """The labels that are not improbable, which holds the true one nine times in ten and more."""
+    return tuple(label for label, chance in (("0", 1 - answer), ("1", answer)) if chance > 0.1)
+
+
+def _broken(row: Record, chance: float) -> Record | None:
+    """Loses one row in four, fails four in ten, answers the opposite, ten times slower and dearer, to no avail."""
     if chance < 0.4:
         return _silent(row, chance)
+    if chance > 0.75:
+        return None
     return replace(
         row,
         outputs={name: 1 - value for name, value in row.outputs.items()},
+        prediction_set=(),
+        path=(Step("guard", "broken"),),
+        label=0.0,
         seconds={name: 10 * value for name, value in row.seconds.items()},
         usd=0.01,
         tokens=1000,

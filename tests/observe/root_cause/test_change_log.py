@@ -36,7 +36,7 @@ def test_deploys_and_rollout_steps_are_there_without_anybody_noting_them(state, 
     registry = Registry(state)
     first, second = made(state, tmp_path, "1"), made(state, tmp_path, "2")
     registry.point("toy", "stable", first, 100.0, "ann", "the first")
-    controller = Controller(state, registry, ())
+    controller = Controller(state, registry)
     controller.start("toy", second, Rollout(stages=(Stage("canary", 0.25, 1.0),)), 200.0, "ann")
     controller.promote("toy", 300.0, "ann", "looks good")
     found = changes(state, "toy", 0.0, 1000.0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from roadworthy.core.measure import Verdict
 from roadworthy.core.record import Record
 from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
+from roadworthy.rollout.base import Expected
 from roadworthy.rollout.gates.errors import Errors
 
 Rows = list[Record]
@@ -50,6 +53,8 @@ def test_a_candidate_that_fails_three_in_a_hundred_is_failed_with_its_numbers() 
     assert candidate.value == pytest.approx(25 / 841)
     assert excess.low < 25 / 841 < excess.high
     assert evidence.value > 1 / Errors().alpha
+    assert evidence.conditions["enough"] == 1 / Errors().alpha
+    assert excess.conditions["allowed"] == Errors().margin
 
 
 def test_an_alarm_is_not_taken_back_by_better_days() -> None:
@@ -97,3 +102,51 @@ def test_a_burst_that_hits_both_arms_is_no_reason_to_roll_back() -> None:
         later = [[Record(f"b{r.id}", r.at + 1500, "x", r.arm, {}, {}, error=r.error) for r in arm] for arm in burst]
         fails += asked(Errors(), calm[0] + later[0], calm[1] + later[1]).decision == "fail"
     assert fails <= 4
+
+
+def expected(failing: float, share: float, paired: bool = False) -> Expected:
+    recent = Window.of_all([row(k, "stable", k % round(1 / failing) == 0) for k in range(4000)])
+    return Expected(recent, 1000.0, share, paired, 0.0, 0.0)
+
+
+def windows(n: float, stable: float, candidate: float, seed: int) -> tuple[Window, Window]:
+    """As `canary`, a tenth of the requests on the candidate, without the detour over records."""
+    rng = np.random.default_rng(seed)
+    n = round(n)
+    dealt, at = rng.random(n) < 0.1, np.arange(n, dtype=float)
+    errors = np.where(rng.random(n) < np.where(dealt, candidate, stable), "late", None).astype(object)
+    rows = Window({}, {}, at, at, ids=np.array([str(k) for k in range(n)], object), errors=errors)
+    return rows.take(~dealt), rows.take(dealt)
+
+
+def said(word: str, n: float, stable: float, candidate: float) -> int:
+    """How often of 20 times the gate says it."""
+    return sum(Errors()(*windows(n, stable, candidate, seed)).decision == word for seed in range(20))
+
+
+def test_the_plan_asks_for_as_many_requests_as_an_equal_candidate_passes_with() -> None:
+    need = Errors().plan(expected(0.005, 0.1))
+    assert need.hours == pytest.approx(need.requests / 100)
+    assert said("pass", 4 * need.requests, 0.005, 0.005) <= 10
+    assert said("pass", 13 * need.requests, 0.005, 0.005) >= 15
+
+
+def test_the_plan_names_the_excess_that_is_failed_four_times_in_five() -> None:
+    need = Errors().plan(expected(0.005, 0.1))
+    assert need.effect is not None
+    assert said("fail", 10 * need.requests, 0.005, 0.005 + need.effect.value) >= 12
+    assert said("fail", 10 * need.requests, 0.005, 0.005 + need.effect.value / 3) <= 10
+
+
+def test_a_plan_without_room_or_without_requests_never_ends() -> None:
+    assert math.isinf(Errors(margin=0.0).plan(expected(0.01, 0.1)).requests)
+    never = Errors().plan(expected(0.01, 1.0))
+    assert math.isinf(never.hours)
+    assert "no requests" in never.because
+
+
+def test_a_shadow_sees_the_same_requests_twice_and_so_is_over_sooner() -> None:
+    shadow_need, canary_need = (Errors().plan(expected(0.01, share, share == 1)) for share in (1.0, 0.05))
+    assert shadow_need.hours < canary_need.hours
+    assert shadow_need.effect is not None
+    assert shadow_need.effect.conditions["power"] == 0.8

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from roadworthy.core.measure import Verdict
 from roadworthy.core.record import Record
 from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
+from roadworthy.rollout.base import Expected
 from roadworthy.rollout.gates.latency import Latency
 
 Rows = list[Record]
@@ -109,3 +112,41 @@ def test_one_slow_batch_is_one_piece_of_evidence_however_many_rows_it_had() -> N
         for k in range(600)
     ]
     assert asked(Latency(), control, split).decision != "fail"
+
+
+def recent(n: int = 4000) -> Window:
+    return Window.of_all(canary(n, 0.0)[0])
+
+
+def test_the_plan_says_how_many_times_slower_a_candidate_may_be_before_it_is_failed() -> None:
+    need = Latency().plan(Expected(recent(), 1000.0, 0.1, False, 0.0, 0.0))
+    assert need.hours == pytest.approx(need.requests / 100)
+    assert need.effect is not None
+    assert need.effect.name == "times_slower"
+    assert need.effect.value > Latency().slower
+    n = round(10 * need.requests)
+    fails = [asked(Latency(), *canary(n, 0.1, need.effect.value, seed=s)).decision for s in range(10)]
+    calm = [asked(Latency(), *canary(n, 0.1, 1 + (need.effect.value - 1) / 3, seed=s)).decision for s in range(10)]
+    assert fails.count("fail") >= 6
+    assert calm.count("fail") <= 2
+
+
+def test_rows_of_one_batch_are_planned_for_as_one() -> None:
+    rows = [row(k, "stable", 0.02 + k // 4 * 7919 % 1000 * 1e-6, model=0.01 + k // 4 * 1e-6) for k in range(4000)]
+    batched = Latency(sla_seconds=0.0205).plan(Expected(Window.of_all(rows), 1000.0, 0.1, False, 0.0, 0.0))
+    alone = [Record(r.id, r.at, "x", "stable", {}, {}, seconds={"total": r.seconds["total"]}) for r in rows]
+    single = Latency(sla_seconds=0.0205).plan(Expected(Window.of_all(alone), 1000.0, 0.1, False, 0.0, 0.0))
+    assert batched.requests == pytest.approx(4 * single.requests, rel=0.1)
+
+
+def test_a_plan_without_timed_rows_says_so() -> None:
+    need = Latency().plan(Expected(Window.of_all(()), 1000.0, 0.1, False, 0.0, 0.0))
+    assert math.isinf(need.requests)
+    assert "too few" in need.because
+
+
+def test_an_sla_is_exceeded_as_often_as_its_indicator_says() -> None:
+    control, candidate = canary(4000, 0.2, factor=1.1)
+    found = asked(Latency(sla_seconds=0.03), control, candidate).evidence
+    for arm, measured in ((control, found[0]), (candidate, found[1])):
+        assert measured.value == pytest.approx(np.mean([r.seconds["total"] > 0.03 for r in arm]))

@@ -11,6 +11,7 @@ from roadworthy.core.measure import Verdict
 from roadworthy.core.record import Record
 from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
+from roadworthy.rollout.base import Expected
 from roadworthy.rollout.gates.quality import Quality
 
 Rows = list[Record]
@@ -162,3 +163,194 @@ def test_every_metric_is_a_mean_of_losses(metric: Any, gap: float) -> None:
     verdict = asked(Quality(metric=metric), control, candidate)
     assert verdict.evidence[0].value == pytest.approx(gap)
     assert verdict.decision == "fail"
+
+
+def traffic(n: int, candidate_off: float = 0.0, share: float = 0.3, seed: int = 0) -> tuple[Window, Window, np.ndarray]:
+    """A day of rows with inputs that tell most of the outcome, all answered by both arms, and which are dealt to one.
+
+    Both models see the inputs with an error of their own; `candidate_off` is added to the candidate's log-odds.
+    """
+    rng = np.random.default_rng(seed)
+    x, kind = rng.normal(0, 2, n), rng.integers(0, 2, n)
+    logit = x + kind - 1.5
+    labels = (rng.random(n) < _sigmoid(logit)).astype(float)
+    at = np.linspace(0, 86_400, n)
+    ids = np.array([f"r{k}" for k in range(n)], object)
+    inputs = {"x": x, "kind": np.array(["a", "b"], object)[kind], "noise": rng.normal(size=n)}
+
+    def arm(off: float) -> Window:
+        told = {"probability": _sigmoid(logit + 0.3 * rng.normal(size=n) + off)}
+        return Window(inputs, told, labels, at, ids=ids, known_at=at + rng.gamma(3, 3600, n))
+
+    return arm(0.0), arm(candidate_off), rng.random(n) < share
+
+
+def split(n: int, off: float = 0.0, share: float = 0.3, seed: int = 0) -> tuple[Window, Window]:
+    stable, candidate, dealt = traffic(n, off, share, seed)
+    return stable.take(~dealt), candidate.take(dealt)
+
+
+def width(made: Quality, arms: tuple[Window, Window]) -> float:
+    found = made(*arms).evidence[1]
+    return found.high - found.low
+
+
+def test_what_the_inputs_foretell_narrows_the_interval_and_leaves_the_difference() -> None:
+    arms, worse = split(8000, seed=2), split(8000, off=1.5, seed=2)
+    plain, told, fixed = Quality(covariates=()), Quality(), Quality(fixed_labels=True)
+    assert width(fixed, arms) < 0.6 * width(plain, arms)
+    assert width(told, arms) < 0.97 * width(plain, arms)
+    for made, most in ((plain, 1.0), (told, 0.95), (fixed, 0.35)):
+        found = made(*arms).evidence[1]
+        assert found.conditions["variance_ratio"] <= most
+        assert found.low < 0 < found.high
+    gaps = [made(*worse).evidence[1].value for made in (plain, told, fixed)]
+    assert gaps == pytest.approx([gaps[0]] * 3, abs=0.04)
+    assert [made(*worse).decision for made in (plain, fixed)] == ["fail", "fail"]
+
+
+def test_only_the_columns_that_are_named_foretell() -> None:
+    arms = split(4000)
+    ratio = {
+        names: Quality(covariates=names, fixed_labels=True)(*arms).evidence[1].conditions["variance_ratio"]
+        for names in ((), ("noise",), ("x", "kind"))
+    }
+    assert ratio["x", "kind"] < 0.5 < ratio[()]
+    assert ratio["x", "kind"] < 0.5 < ratio["noise",]
+    assert Quality(covariates=("gone",))(*arms).evidence[1].conditions["variance_ratio"] == pytest.approx(1)
+
+
+def test_an_adjusted_comparison_fails_an_equal_candidate_no_more_often_than_alpha() -> None:
+    missed = 0
+    for seed in range(40):
+        stable, candidate, dealt = traffic(3000, seed=seed)
+        for until in (0.3, 0.6, 1.0):
+            known = np.asarray(stable.known_at) <= until * 100_000
+            found = Quality(fixed_labels=True)(stable.take(known & ~dealt), candidate.take(known & dealt)).evidence[1]
+            missed += not found.low <= 0 <= found.high
+    assert missed <= 2
+
+
+def test_rows_are_judged_in_the_order_in_which_their_labels_came() -> None:
+    stable = traffic(3000)[0]
+    known = np.asarray(stable.known_at)
+    early = known <= np.quantile(known, 0.5)
+    made = Quality(fixed_labels=True)
+    before = made._scored(stable.take(early), 1e9)
+    after = made._scored(stable, 1e9)
+    # A later look adds rows behind, and so changes nothing that was foretold of the earlier ones.
+    assert np.array_equal(before.rows.ids, after.rows.ids[: before.n])
+    assert (np.diff(after.known) >= 0).all()
+
+
+def test_requests_that_are_not_ripe_are_left_out_even_if_their_outcome_is_known() -> None:
+    n = 3000
+    at = np.linspace(0, 86_400, n)
+    quick = np.arange(n) % 2 == 0
+    known_at = at + np.where(quick, 600, 6 * 3600.0)
+    labels, ids = np.ones(n), np.array([f"r{k}" for k in range(n)], object)
+    # The candidate is worse on quick outcomes by as much as it is better on slow ones.
+    loss = {"stable": np.full(n, 1.0), "candidate": np.where(quick, 2.0, 0.0) + np.linspace(-0.1, 0.1, n)}
+    now = known_at <= 8 * 3600
+    arms = [Window({}, {"p": labels + v}, labels, at, ids=ids, known_at=known_at).take(now) for v in loss.values()]
+    hasty, patient = (Quality("absolute", output="p", ripe_hours=hours)(*arms).evidence[0] for hours in (0.0, 6.0))
+    assert hasty.value > 0.5
+    assert abs(patient.value) < 0.15
+    assert patient.n < 600 < hasty.n
+
+
+def test_two_arms_that_never_disagreed_are_not_shown_to_be_equal_by_two_hundred_rows() -> None:
+    labels = [float(k % 2) for k in range(3000)]
+    control = [row(k, "stable", y, y) for k, y in enumerate(labels)]
+    candidate = [row(k, "shadow", y, y) for k, y in enumerate(labels)]
+    few = asked(Quality(metric="error"), control[:200], candidate[:200])
+    assert few.decision == "wait"
+    assert few.evidence[0].high > 0.01
+    assert asked(Quality(metric="error"), control, candidate).decision == "pass"
+
+
+def test_a_rare_error_is_bounded_in_a_split_too() -> None:
+    labels = [float(k % 2) for k in range(800)]
+    control = [row(k, "stable", y, y) for k, y in enumerate(labels) if k % 4 > 1]
+    candidate = [row(k, "canary", y, y) for k, y in enumerate(labels) if k % 4 <= 1]
+    found = asked(Quality(metric="error"), control, candidate).evidence[1]
+    assert found.low < -0.01 < 0.01 < found.high
+
+
+def test_classes_are_judged_by_vectors_of_probabilities() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 900)
+    good = np.eye(3)[labels] * 0.6 + rng.dirichlet((1, 1, 1), 900) * 0.4
+    bad = np.eye(3)[(labels + (rng.random(900) < 0.4)) % 3] * 0.6 + rng.dirichlet((1, 1, 1), 900) * 0.4
+
+    def rows(arm: Arm, given: np.ndarray) -> Rows:
+        return [
+            Record(f"r{k}", float(k), "x", arm, {}, {"probability": p}, label=float(y), label_at=float(k))
+            for k, (p, y) in enumerate(zip(given.tolist(), labels.tolist(), strict=True))
+        ]
+
+    for metric in ("log_loss", "error", "brier"):
+        assert asked(Quality(metric), rows("stable", good), rows("shadow", bad)).decision == "fail"
+        assert asked(Quality(metric, margin=0.1), rows("stable", good), rows("shadow", good)).decision == "pass"
+    assert asked(Quality("auc"), rows("stable", good), rows("shadow", bad)).decision == "wait"
+    unanswered = [replace(r, outputs={"probability": None}) if r.at % 2 else r for r in rows("shadow", good)]
+    assert asked(Quality("error"), rows("stable", good), unanswered).evidence[0].n == 450
+
+
+def test_a_number_is_foretold_and_judged_by_its_distance() -> None:
+    rng = np.random.default_rng(4)
+    n = 6000
+    x = rng.normal(size=n)
+    truth = 10 * x + rng.normal(size=n)
+    at, dealt = np.arange(n, dtype=float), rng.random(n) < 0.3
+
+    def arm(off: float) -> Window:
+        return Window({"x": x}, {"price": 9 * x + off}, truth, at, ids=np.array([f"r{k}" for k in range(n)], object))
+
+    for off, decision in ((0.0, "pass"), (2.0, "fail")):
+        made = Quality("absolute", margin=0.3, worse=0.1, output="price", fixed_labels=True)
+        assert made(arm(0.0).take(~dealt), arm(off).take(dealt)).decision == decision
+
+
+def test_what_is_drawn_of_the_interval_stands_beside_it() -> None:
+    conditions = asked(Quality(margin=0.05, worse=0.02), *shadow(300, 0.0)).evidence[0].conditions
+    assert conditions == {"confidence": 0.95, "allowed": 0.05, "fails_above": 0.02}
+
+
+def expected(share: float, paired: bool, n: int = 4000) -> Expected:
+    return Expected(traffic(n)[0], 1000.0, share, paired, 800.0, 3.0)
+
+
+def test_the_plan_of_a_split_asks_for_about_the_labels_that_an_equal_candidate_passes_with() -> None:
+    made = Quality(margin=0.08, covariates=())
+    need = made.plan(expected(0.3, paired=False))
+    assert need.requests == pytest.approx(need.labels / 0.8)
+    assert need.hours == pytest.approx(need.labels / 240 + 3)
+
+    def passes(times: float) -> int:
+        return sum(made(*split(round(times * need.labels / 0.3), seed=s)).decision == "pass" for s in range(12))
+
+    assert passes(0.3) <= 4
+    assert passes(1.4) >= 9
+
+
+def test_the_plan_knows_what_pairs_and_foretelling_save_and_what_time_must_pass() -> None:
+    plain, told = (Quality(margin=0.05, covariates=names, fixed_labels=True) for names in ((), "auto"))
+    assert told.plan(expected(0.3, False)).labels < 0.7 * plain.plan(expected(0.3, False)).labels
+    assert plain.plan(expected(1.0, True)).labels < plain.plan(expected(0.3, False)).labels
+    assert Quality(margin=0.5, least_hours=36).plan(expected(1.0, True)).hours == 39
+    effect = plain.plan(expected(1.0, True)).effect
+    assert effect is not None
+    assert effect.value == pytest.approx(0.06, abs=0.002)
+
+
+def test_the_smaller_arm_must_have_the_least_labels() -> None:
+    made = Quality(margin=5.0, least=200)
+    assert made.plan(expected(0.2, False)).labels == pytest.approx(200)
+    assert made.plan(expected(0.8, False)).labels == pytest.approx(800)
+
+
+def test_a_plan_without_labels_never_ends() -> None:
+    nothing = Expected(Window.of_all(()), 1000.0, 0.1, False, 0.0, 0.0)
+    assert math.isinf(Quality().plan(nothing).labels)
+    assert math.isinf(Quality(margin=0.0).plan(expected(1.0, True)).hours)

@@ -85,3 +85,39 @@ def test_an_error_of_an_arm_passes_through() -> None:
 
     with pytest.raises(ArithmeticError, match="no wind"):
         asyncio.run(run())
+
+
+def test_a_tag_may_be_the_key_and_the_request_without_it_has_its_own() -> None:
+    made = Split(0.5, "salt", key="tenant")
+    tagged = [Request(f"r{k}", {}, 0.0, f"user {k}", {"tenant": "acme"}) for k in range(20)]
+    assert len({made.draw(request) for request in tagged}) == 1
+    assert made.draw(Request("r", {}, 0.0, "user")) == Split(0.5, "salt").draw(Request("r", {}, 0.0, "user"))
+
+
+def test_requests_outside_of_where_are_stable_s_and_their_path_does_not_mention_the_split() -> None:
+    made = Split(1.0, "salt", where="origin=LGA")
+
+    async def run(origin: str) -> Response:
+        return await made(HANDLERS)(Request("r", {}, 0.0, tags={"origin": origin}))
+
+    inside, outside = (asyncio.run(run(origin)) for origin in ("LGA", "JFK"))
+    assert (inside.release, inside.arm, inside.path[0].at) == ("new", "canary", "split")
+    assert (outside.release, outside.arm, outside.path) == ("old", "stable", (Step("model", "asked"),))
+    assert made.arm(Request("r", {}, 0.0)) == "stable"
+
+
+def test_a_shadow_takes_the_callers_that_a_canary_of_that_share_would() -> None:
+    made = Split(0.3, "salt", where="origin=LGA")
+    asked = [Request("r", {}, 0.0, f"user {k}", {"origin": ("LGA", "JFK")[k % 2]}) for k in range(200)]
+    chosen = [made.chooses(request) for request in asked]
+    assert chosen == [made.arm(request) == "canary" for request in asked]
+    assert any(chosen)
+
+
+def test_where_without_a_value_and_without_a_stable_handler_is_refused() -> None:
+    with pytest.raises(ValueError, match="`where` names a tag and its value, as `origin=LGA`; got 'LGA'"):
+        Split(0.1, "salt", where="LGA")
+    with pytest.raises(SpecError, match="no handler to split over named 'stable'"):
+        Split(0.1, "salt", "holdback", "canary", "origin=LGA")(
+            {"holdback": HANDLERS["stable"], "canary": HANDLERS["canary"]}
+        )

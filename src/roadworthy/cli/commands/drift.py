@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from roadworthy.cli.opening import existing_state, open_spec, project_option
+from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of
 from roadworthy.cli.outcome import Outcome
 from roadworthy.cli.spans import stretch_of, stretch_options
 from roadworthy.core.measure import EXIT_CODES
@@ -28,11 +28,10 @@ def run(args: argparse.Namespace) -> Outcome:
     """Exit code 1 when something drifted, 3 when there is too little to tell. The project's detectors are asked."""
     from roadworthy.cli.drifting import drifted, drifted_text
     from roadworthy.cli.profiling import profile_release
-    from roadworthy.registry.releases import Registry
 
     spec = open_spec(args, check_files=False)
     with existing_state(spec) as state:
-        registry = Registry(state)
+        registry = registry_of(spec, state)
         release = registry.get(args.release).digest if args.release else None
         stretch = stretch_of(args, state)
         if args.profile:

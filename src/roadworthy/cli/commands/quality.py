@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from roadworthy.cli.opening import existing_state, open_spec, project_option
+from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of
 from roadworthy.cli.outcome import Outcome
 from roadworthy.cli.spans import stretch_of, stretch_options
 from roadworthy.core.measure import EXIT_CODES
@@ -23,10 +23,9 @@ def run(args: argparse.Namespace) -> Outcome:
     """Exit code 0 when what is required holds, 1 when it does not or labels are wrong, 3 when more data is needed."""
     from roadworthy.cli.watched_quality import quality_of
     from roadworthy.observe.quality.quality_text import quality_text
-    from roadworthy.registry.releases import Registry
 
     spec = open_spec(args, check_files=False)
     with existing_state(spec) as state:
-        release = Registry(state).get(args.release).digest if args.release else None
+        release = registry_of(spec, state).get(args.release).digest if args.release else None
         found = quality_of(spec, state, stretch_of(args, state), release)
     return Outcome(found, quality_text(found), EXIT_CODES[found.decision])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from roadworthy.cli.opening import existing_state, open_spec, project_option
+from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of
 from roadworthy.cli.outcome import Outcome
 
 EXAMPLE = "roadworthy retrain --project examples/flights --start"
@@ -26,11 +26,10 @@ def run(args: argparse.Namespace) -> Outcome:
     from roadworthy.cli.flows import controller_of, train_candidate
     from roadworthy.cli.profiling import profile_training
     from roadworthy.observe.root_cause.change_log import note_retrain
-    from roadworthy.registry.releases import Registry
 
     spec, at = open_spec(args), time.time() if args.at is None else args.at
     with existing_state(spec) as state:
-        registry = Registry(state)
+        registry = registry_of(spec, state)
         known = Experience(spec, state.records).known(at)
         candidate = train_candidate(spec, registry, known, at, args.seed, args.by)
         profile_training(spec, state, candidate, known, at)

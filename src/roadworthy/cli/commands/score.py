@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roadworthy.cli.opening import existing_state, open_spec, project_option
+from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of
 from roadworthy.cli.outcome import Outcome
 from roadworthy.core.errors import BadData, Missing, Taken
 
@@ -46,13 +46,12 @@ def run(args: argparse.Namespace) -> Outcome:
     A stopped or killed run leaves its complete parts in OUT.parts, from which --resume goes on.
     """
     from roadworthy.cli.scoring import IN_FLIGHT, score
-    from roadworthy.registry.releases import Registry
     from roadworthy.serve.assemble import assemble
 
     spec = open_spec(args, check_files=False)
     _check_output(args)
     with existing_state(spec) as state:
-        registry = Registry(state)
+        registry = registry_of(spec, state)
         release = _release(spec, registry, args.release)
         job = _job(args, spec, release)
         job.wanted()  # a table that lacks a column is told before a large model is loaded

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> Outcome:
     spec = open_spec(args, check_files=False)
     directory = args.state or spec.state
     with (
-        State.open(directory, spec.serving.durability, spec.log) as state,
+        State.open(directory, spec.serving.durability, spec.log, spec.store.metadata) as state,
         the_only_one(directory),
         ExitStack() as opened,
     ):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from roadworthy.core.measure import Verdict
 from roadworthy.core.window import Window
-from roadworthy.rollout.arms import failed, merged, pairs, requests, shadowed
-from roadworthy.rollout.base import gate
+from roadworthy.rollout.arms import failed, merged, pairs, requests, shadowed, without_inputs
+from roadworthy.rollout.base import Expected, Need, gate
+from roadworthy.rollout.power import need_of_requests
 from roadworthy.rollout.rates import Hits, NoMoreOften
 from roadworthy.rollout.sequential import block_ends
 
@@ -52,8 +55,8 @@ class Latency:
     def __call__(self, control: Window, candidate: Window) -> Verdict:
         mirrored = shadowed(candidate)
         stages = ("model", "total") if mirrored else ("total", "model")
-        control, before = _timed(requests(control), stages)
-        candidate, after = _timed(requests(candidate), stages)
+        control, before = _timed(requests(without_inputs(control)), stages)
+        candidate, after = _timed(requests(without_inputs(candidate)), stages)
         if mirrored:
             hits = self._of_pairs(control, before, candidate, after)
         else:
@@ -62,6 +65,25 @@ class Latency:
             order, on_candidate = merged(control, candidate)
             hits = self._of_split(np.concatenate([before, after])[order], on_candidate)
         return self._rule(hits)
+
+    def plan(self, expected: Expected) -> Need:
+        """Requests until a candidate as fast as stable passes; the change is how many times slower it may be."""
+        stages = ("model", "total") if expected.paired else ("total", "model")
+        asked = requests(without_inputs(expected.stable))
+        rows, seconds = _one_a_batch(*_timed(asked, stages))
+        limit = self._limits(seconds, np.zeros(rows.n, np.bool_))
+        known = np.isfinite(limit)
+        if not known.any():
+            return Need(math.inf, hours=math.inf, because="too few recent answers of stable have a time")
+        seconds, limit, allowed = seconds[known], limit[known], self._allowed(limit)[known]
+        rates = float((seconds > limit).mean()), float((seconds > allowed).mean())
+        need = need_of_requests(expected, self._rule, rates, rows.n / asked.n)
+        if need.effect is None or not np.isfinite(need.effect.value):
+            return need
+        # So many times slower, the share of late answers is the one that is noticed.
+        slower = float(np.quantile(allowed / np.maximum(seconds, 1e-9), min(1.0, rates[0] + need.effect.value)))
+        effect = replace(need.effect, name="times_slower", value=slower)
+        return replace(need, effect=effect)
 
     @property
     def _rule(self) -> NoMoreOften:
