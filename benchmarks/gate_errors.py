@@ -127,6 +127,7 @@ CASES = (
         {"margin": 0.0, **HOURS},
         changed(answer=lambda r, g: sigmoid(2.5 * logits(r["answer"]) + 1)),
         "slope 2.5",
+        rows=8000,
     ),
     Case(
         "coverage",

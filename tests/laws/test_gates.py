@@ -91,6 +91,11 @@ def counting() -> Callable[[Rows, Rows], Verdict]:
     return judge
 
 
+def needing(control: Rows, candidate: Rows) -> Verdict:
+    answered = control.n and candidate.n and failed(candidate) < 0.9
+    return said("wait", len(candidate.outputs["probability"]) if answered else 1)
+
+
 def undrawn(control: Rows, candidate: Rows) -> Verdict:
     return replace(blind_but_honest(control, candidate), evidence=(Measurement("rows", 1.0, 1),))
 
@@ -129,6 +134,7 @@ def twice_baseline(control: Rows, candidate: Rows) -> Verdict:
 FAULTY: dict[str, tuple[Callable[[Rows, Rows], Verdict], str]] = {
     "passes on no data": (trusting, "nothing to judge"),
     "passes what answers nothing": (blind, "fails every request"),
+    "cannot do without an answer column": (needing, "raises KeyError"),
     "passes without evidence": (wordless, "without `evidence`"),
     "passes without bounds that a view can draw": (undrawn, "its evidence does not"),
     "tosses a coin": (tossing, "global random state"),

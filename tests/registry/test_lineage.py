@@ -61,7 +61,8 @@ def test_the_tree_and_the_chart_show_what_changed(state, registry, family):
     assert "+ wrapper isotonic" in text
     assert "stable of clinic since 1970-01-01 00:00" in text
     depth = [line.index("clinic ") for line in text.splitlines() if "clinic " in line and "stable of" not in line]
-    assert depth == [0, 4, 8, 8, 12]
+    assert depth == [0, 4, 8, 8, 10]
+    assert f"↓ clinic {family[4].digest[:12]}" in text
     chart = lineage_mermaid(found)
     assert chart.startswith("flowchart TD\n")
     assert '  r0 -->|"other model (+100% bytes)<br/>other data (train)"| r1' in chart

@@ -34,7 +34,7 @@ def test_the_newest_come_first_with_their_aliases_of_now(registry, made):
     ]
     assert msgspec.json.decode(msgspec.json.encode(found), type=Listing) == found
     table = shown(listing_text(found))
-    assert f"{new.digest[:12]} │ clinic │ 1970-01-01 00:00 │ [ben]" in table
+    assert f"{new.digest[:12]}  clinic   1970-01-01 00:00  [ben]" in table
     assert "1 approved" in table
     assert "held" in table
 
@@ -59,7 +59,7 @@ def test_what_was_in_production_and_what_was_collected_are_told_in_tables(regist
     registry.point("clinic", "stable", kept.digest, 90.0, "[anna]", "the first")
     told = shown(standing_text(registry.at("clinic", 120.0)))
     assert "clinic at 1970-01-01 00:02 UTC" in told
-    assert f"stable │ {kept.digest[:12]} │ 1970-01-01 00:01 │ [anna] │ the first" in told
+    assert f"stable  {kept.digest[:12]}  1970-01-01 00:01  [anna]  the first" in told
     done = shown(collected_text(registry.collect((), time.time() + 1e6, "anna", "tidy")))
     assert "1 releases and 1 files: would free 2 B" in done
     assert gone.digest[:12] in done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -63,14 +63,22 @@ def draw_lineage(home: Home, digest: str) -> Lineage:
 
 
 def lineage_text(found: Lineage) -> Tree:
-    """The lineage as a tree for the terminal; the release that was asked for is marked."""
+    """The lineage as a tree for the terminal; the release that was asked for is marked.
+
+    Years of weekly training are one line downwards (an arrow: made from the one above), branches are indented.
+    """
     from rich.tree import Tree
 
     first = found.releases[0]
-    drawn = {first.digest: Tree(_label(first, found.of))}
+    root = Tree(_label(first, found.of))
+    children = Counter(one.parent for one in found.releases[1:])
+    # Where the children of a release are hung: below it where it has several, else where it hangs itself.
+    below = {first.digest: root}
     for one in found.releases[1:]:
-        drawn[one.digest] = drawn[one.parent].add(_label(one, found.of))
-    return drawn[first.digest]
+        alone = children[one.parent] == 1 and one.parent != first.digest
+        drawn = below[one.parent].add(_label(one, found.of, "↓ " if alone else ""))
+        below[one.digest] = drawn if children[one.digest] > 1 else below[one.parent]
+    return root
 
 
 def lineage_mermaid(found: Lineage) -> str:
@@ -218,10 +226,10 @@ def _stable(one: Relative) -> list[str]:
     return told if len(told) <= 3 else [f"{len(told) - 2} times before:", *told[-2:]]
 
 
-def _label(one: Relative, asked: str) -> Text:
+def _label(one: Relative, asked: str, sign: str = "") -> Text:
     from rich.text import Text
 
-    label = Text()
+    label = Text(sign)
     label.append(f"{one.name} {one.digest[:12]}", "bold reverse" if one.digest == asked else "bold")
     label.append(f" {day(one.made_at)}{f' by {one.made_by}' if one.made_by else ''}", "dim")
     if one.changed:

@@ -66,7 +66,11 @@ def listing_text(found: Listing) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("release", "name", "made (UTC)", "by", "files", "is now", "", header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    # What a command takes is never cut; what a person reads may be.
+    for column, least in {"release": 12, "name": 7, "made (UTC)": 16, "by": 10, "files": 8, "is now": 14}.items():
+        table.add_column(column, no_wrap=True, min_width=least, max_width=20)
+    table.add_column("")
     for one in found.releases:
         marks = [f"{one.approvals} approved"] * bool(one.approvals) + ["signed"] * bool(one.signatures)
         cells = (one.digest[:12], one.name, day(one.made_at), one.made_by, size(one.bytes), ", ".join(one.aliases))
@@ -81,7 +85,7 @@ def standing_text(found: Standing) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("alias", "release", "since (UTC)", "by", "why", header_style="bold")
+    table = Table("alias", "release", "since (UTC)", "by", "why", box=None, pad_edge=False, header_style="bold")
     table.title = f"{found.deployment} at {day(found.at)} UTC"
     for name, change in found.aliases.items():
         cells = (name, (change.digest or "")[:12], day(change.at), change.by, change.why)
@@ -95,7 +99,7 @@ def collected_text(found: Collected) -> Table:
     from rich.text import Text
 
     did = "would free" if found.dry_run else "freed"
-    table = Table("release", "name", "made (UTC)", header_style="bold")
+    table = Table("release", "name", "made (UTC)", box=None, pad_edge=False, header_style="bold")
     table.title = f"{len(found.releases):,} releases and {found.files:,} files: {did} {size(found.bytes)}"
     for one in found.releases:
         table.add_row(*map(Text, (one.digest[:12], one.name, day(one.made_at))))

@@ -12,13 +12,13 @@ from roadworthy.core.window import Window
 
 
 class Gate(Protocol):
-    """Valid under repeated looks: it fails an equally good candidate with at most its alpha.
+    """Valid under repeated looks: however often it is asked, it fails an equally good candidate with at most its alpha.
 
-    That holds over a whole rollout, however often it is asked. It waits on nothing. `pass` means that the candidate
-    is shown to be no worse than the gate's margin. Both windows hold every row (`Window.of_all`), failed ones too, in
-    time order, and grow between looks; rows of one request in both are a pair (same id). They are those of the running
-    stage, or of the whole rollout where the gate's class says `rows_since = "rollout"`. A field `share` is filled in by
-    the controller with the candidate's share of the requests, a field `seed` with a number of the rollout.
+    That holds for the rows that it is given as they grow: those of one stage, each stage being a test of its own, or of
+    the whole rollout where the gate's class says `rows_since = "rollout"`. It waits on nothing. `pass` means that the
+    candidate is shown to be no worse than the gate's margin. Both windows hold every row (`Window.of_all`), failed ones
+    too, in time order; rows of one request in both are a pair (same id). A field `share` is filled in by the controller
+    with the candidate's share of the requests, a field `seed` with a number of the rollout.
 
     What is drawn of a verdict is read off its evidence: an interval whose conditions have `allowed` passes once it lies
     at or below that and fails once it lies above `fails_above`; one whose conditions have `enough` fails at that value.

@@ -63,6 +63,7 @@ releases = Table(
     Column("name", Text, nullable=False),
     Column("made_at", Double, nullable=False),
     Column("manifest", Text, nullable=False),
+    Index("ix_releases", "made_at"),
 )
 
 aliases = Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace as with_columns
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +34,7 @@ def check_gate(leaf: type) -> None:
             f"{leaf.__name__} cannot be built with its defaults ({needed}); add `@classmethod def example(cls)`"
         ) from needed
     check_waits_on_nothing(made)
+    check_odd_rows(made)
     check_gives_reasons(made)
     check_pure(made)
     check_drawable(made)
@@ -54,6 +56,19 @@ def check_waits_on_nothing(made: Gate) -> None:
         assert decision == "wait", f"{made!r} says {decision!r} on {name}; there is nothing to judge yet: say 'wait'"
     control, candidate = twins(np.random.default_rng(0), 1000, "canary", _silent)
     assert made(control, candidate).decision != "pass", f"{made!r} passes a candidate that fails every request"
+
+
+def check_odd_rows(made: Gate) -> None:
+    """Rows that are not as a gate would have them get a verdict with its reason, and no exception."""
+    for name, odd in _ODD.items():
+        for mode in _MODES:
+            control, candidate = twins(np.random.default_rng(4), 400, mode)
+            for arms in ((odd(control), odd(candidate)), (control, odd(candidate)), (odd(control), candidate)):
+                try:
+                    verdict = made(*arms)
+                except Exception as raised:
+                    raise AssertionError(f"{made!r} raises {raised!r} on {name}: say 'wait'") from raised
+                assert verdict.because, f"{made!r} has no reason on {name}"
 
 
 def check_gives_reasons(made: Gate) -> None:
@@ -242,6 +257,26 @@ def _broken(row: Record, chance: float) -> Record | None:
         usd=0.01,
         tokens=1000,
     )
+
+
+def _with_answers(make: Callable[[int], Any]) -> Callable[[Window], Window]:
+    return lambda rows: with_columns(rows, outputs={"probability": make(rows.n), "low": make(rows.n)})
+
+
+_ODD: dict[str, Callable[[Window], Window]] = {
+    "no answer column": lambda rows: with_columns(rows, outputs={}),
+    "answers in words": _with_answers(lambda n: np.full(n, "high", object)),
+    "vectors for answers": _with_answers(lambda n: np.ones((n, 3))),
+    "answers that are not finite": _with_answers(lambda n: np.where(np.arange(n) % 2, np.inf, np.nan)),
+    "one answer for all": _with_answers(lambda n: np.full(n, 0.5)),
+    "no label": lambda rows: with_columns(rows, labels=np.full(rows.n, np.nan)),
+    "labels of one class": lambda rows: with_columns(rows, labels=np.zeros(rows.n)),
+    "labels of no class": lambda rows: with_columns(rows, labels=np.full(rows.n, -7.5)),
+    "all at one time": lambda rows: with_columns(rows, at=np.zeros(rows.n)),
+    "nothing but times": lambda rows: Window({}, {}, np.full(rows.n, np.nan), rows.at),
+    "inputs of nothing": lambda rows: with_columns(rows, inputs={"x": np.full(rows.n, None, object)}, tags={}),
+    "no price, no time taken, no set": lambda rows: with_columns(rows, usd=None, tokens=None, seconds={}, sets=None),
+}
 
 
 def _until(rows: Window, at: float) -> Window:

@@ -34,7 +34,7 @@ def test_what_was_in_production_at_a_time_is_answered(call, released, digest):
     assert told.body["aliases"] == {}
     time.sleep(1.1)
     now = call("releases", "at", "1s ago", "--project", released)
-    assert f"stable: {digest[:12]} since" in now.out
+    assert digest[:12] in now.out
     assert "roadworthy releases at" in call("releases", "at", "--project", released).err
 
 
@@ -64,7 +64,7 @@ def test_a_held_release_is_not_collected(call, released, digest, second, state):
     assert collected["releases"] == []
     assert call("releases", "lift", held.body["seq"], "--why", "over", "--project", released).code == 0
     told = call("releases", "collect", "--least-hours", "0", "--project", released)
-    assert "would go, with `--really`: 1 releases" in told.out
+    assert "1 releases and 0 files: would free" in told.out
     gone = call("releases", "collect", "--least-hours", "0", "--really", "--project", released, "--json").body
     assert [r["digest"] for r in gone["releases"]] == [second]
     assert [r.digest for r in Registry(state).list()] == [digest]

@@ -27,7 +27,7 @@ def test_a_rollout_that_runs_is_exit_code_3(call, released, candidate, started):
 
 def test_a_person_reads_where_it_stands(call, released, started):
     told = call("rollout", "status", "--project", released)
-    assert "stage 1 of 2 (shadow)" in told.out
+    assert "1 shadow 100 %" in told.out
     assert started["candidate"][:12] in told.out
 
 

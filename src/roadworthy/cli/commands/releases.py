@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,16 +56,13 @@ def _list(args: argparse.Namespace, spec: Spec, state: State, registry: Registry
 def _at(args: argparse.Namespace, spec: Spec, state: State, registry: Registry) -> Outcome:
     from roadworthy.cli.spans import clock_of
     from roadworthy.observe.root_cause.time_span import span, zone_named
+    from roadworthy.registry.listing import standing_text
 
     if not args.what:
         raise BadRequest("what was in production when? `roadworthy releases at '2013-07-01 03:00'`, or `2h ago`")
     at = span(args.what, "", clock_of(state), zone_named(args.zone)).since
     found = registry.at(spec.application.name, at)
-    lines = [
-        f"{alias}: {(change.digest or '')[:12]} since {_time(change.at)}, by {change.by}: {change.why}"
-        for alias, change in found.aliases.items()
-    ]
-    return Outcome(found, "\n".join(lines) or f"no alias of {spec.application.name!r} meant anything at {_time(at)}")
+    return Outcome(found, standing_text(found))
 
 
 def _approve(args: argparse.Namespace, spec: Spec, state: State, registry: Registry) -> Outcome:
@@ -108,14 +104,12 @@ def _lift(args: argparse.Namespace, spec: Spec, state: State, registry: Registry
 
 
 def _collect(args: argparse.Namespace, spec: Spec, state: State, registry: Registry) -> Outcome:
+    from roadworthy.registry.listing import collected_text
+
     recorded = {release for release, _ in state.records.counts()}
     why = args.why or "collected by hand"
     found = registry.collect(recorded, time.time(), args.by, why, args.least_hours, dry_run=not args.really)
-    verb = "removed" if args.really else "would go, with `--really`:"
-    kept = ", ".join(f"{n} {reason}" for reason, n in found.kept.items())
-    lines = [f"{verb} {len(found.releases)} releases and {found.files} files, {found.bytes / 1e6:.1f} MB"]
-    lines += [f"  {gone.digest[:12]} {gone.name}" for gone in found.releases]
-    return Outcome(found, "\n".join([*lines, f"kept: {kept or 'none'}"]))
+    return Outcome(found, collected_text(found))
 
 
 def _make_key(file: str) -> Outcome:
@@ -132,10 +126,6 @@ def _digest(args: argparse.Namespace) -> str:
     if not args.what:
         raise BadRequest(f"which release? `roadworthy releases {args.action} DIGEST`; `roadworthy releases` lists them")
     return str(args.what)
-
-
-def _time(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 Action = Callable[[argparse.Namespace, "Spec", "State", "Registry"], Outcome]

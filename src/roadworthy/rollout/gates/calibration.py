@@ -98,11 +98,11 @@ class Calibration:
 
 
 def _height(answers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How high each answer is among all of its arm: from -1 to 1, 0 in the middle, one quartile up about a half."""
+    """How high each answer is among all of its arm: from -1 to 1, 0 in the middle, 1 from the upper quartile on."""
     if not len(answers):
         return answers
     low, middle, high = np.quantile(answers, [0.25, 0.5, 0.75])
-    return np.asarray(np.clip((answers - middle) / max(high - low, 1e-9), -1.0, 1.0))
+    return np.asarray(np.clip(2 * (answers - middle) / max(high - low, 1e-9), -1.0, 1.0))
 
 
 def _said(found: Measurement, part: _Parts) -> str:

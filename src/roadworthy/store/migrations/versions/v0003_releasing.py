@@ -13,6 +13,7 @@ _SEQ = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 def upgrade() -> None:
     """Add the tables; nothing that is there changes."""
+    op.create_index("ix_releases", "releases", ["made_at"])
     op.create_index("ix_aliases_at", "aliases", ["deployment", "alias", "at", "seq"])
     _of_audit()
     _of_releases()
