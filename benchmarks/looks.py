@@ -21,8 +21,8 @@ from roadworthy.core.measure import Measurement, Requirement, judge, worst
 from roadworthy.core.record import Label, Record
 from roadworthy.core.spec import Stage
 from roadworthy.core.window import Window
-from roadworthy.rollout.followed import CANDIDATE_ARMS, CONTROL_ARMS, Followed
-from roadworthy.rollout.hierarchy import gates_of
+from roadworthy.rollout.control.followed import CANDIDATE_ARMS, CONTROL_ARMS, Followed
+from roadworthy.rollout.control.hierarchy import gates_of
 from roadworthy.rollout.rollout_state import RolloutState
 from roadworthy.store.records import RecordLog
 from roadworthy.testing.rollouts import BEGAN, plan_of

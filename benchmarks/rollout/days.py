@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roadworthy.rollout.sequential import block_ends
+from roadworthy.rollout.statistics.sequential import block_ends
 
 A_DAY, LOOKS, SHARE = 200_000, 288, 0.05
 LOOK_ENDS = np.arange(1, LOOKS + 1) * A_DAY // LOOKS

@@ -13,7 +13,7 @@ from days import LOOK_ENDS, Day, stages_of
 from numpy.typing import NDArray
 
 from roadworthy.rollout.gates.errors import Errors
-from roadworthy.rollout.sequential import block_ends, evidence
+from roadworthy.rollout.statistics.sequential import block_ends, evidence
 
 Rule = Callable[[Day], NDArray[np.bool_]]
 Floats = NDArray[np.float64]

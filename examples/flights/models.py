@@ -22,7 +22,7 @@ from roadworthy.core.catalog import load
 from roadworthy.core.errors import BadData
 from roadworthy.core.sample import Sample
 from roadworthy.core.stats import auc, calibration_error, log_loss
-from roadworthy.registry.cards import write_card
+from roadworthy.registry.exchange.cards import write_card
 
 HERE = Path(__file__).parent
 # `train.py` and `prepare.py` stand beside this file, which is no package.

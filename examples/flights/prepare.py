@@ -24,7 +24,7 @@ from roadworthy.core.sample import Sample
 from roadworthy.core.stats import auc, calibration_error, log_loss
 from roadworthy.data.leaks import late_table, telling_columns
 from roadworthy.data.tables import read_sample
-from roadworthy.registry.cards import write_card
+from roadworthy.registry.exchange.cards import write_card
 from roadworthy.serve.engines.onnx import Onnx
 
 WEATHER = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib")

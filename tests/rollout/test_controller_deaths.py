@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import event
 
 from roadworthy.core.spec import Stage
+from roadworthy.rollout.control.incident import Incident
 from roadworthy.rollout.controller import Controller
-from roadworthy.rollout.incident import Incident
 from roadworthy.store.state import State
 from roadworthy.testing.rollout_faults import faults
 from roadworthy.testing.rollouts import BEGAN, HOUR, World, file_in, plan_of, release, says

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.spec import Rollout, Signal, Stage
 from roadworthy.rollout.rollout_state import RolloutState
-from roadworthy.rollout.view import Step, View, view_of
+from roadworthy.rollout.views.view import Step, View, view_of
 from roadworthy.ui.rollout_drawing import course_chart, evidence_svg
 from roadworthy.ui.rollout_fragment import rollout_fragment, rollout_page
 

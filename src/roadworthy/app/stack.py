@@ -15,7 +15,7 @@ from roadworthy.app.apart import Apart
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Arm, Handler, Request, Response, Tensor
-from roadworthy.rollout.shadow import Shadow, never
+from roadworthy.rollout.shadows.shadow import Shadow, never
 from roadworthy.rollout.traffic import Traffic
 from roadworthy.route.policies.split import Split
 from roadworthy.serve.assemble import Assembled, Recipe

@@ -24,7 +24,7 @@ from roadworthy.observe.alerting.minutes import sinks_of
 from roadworthy.observe.alerts import Alert, raised_since
 from roadworthy.observe.root_cause.change_log import note_retrain
 from roadworthy.observe.watch import detectors_of, watch
-from roadworthy.rollout.freezes import frozen
+from roadworthy.rollout.control.freezes import frozen
 
 if TYPE_CHECKING:
     from roadworthy.registry.releases import Registry

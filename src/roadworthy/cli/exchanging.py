@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roadworthy.cli.flows import handler_of
-from roadworthy.registry.card_body import CardFacts, Course
-from roadworthy.registry.mlflow_models import Imported, import_model
-from roadworthy.registry.mlflow_server import Server
+from roadworthy.registry.exchange.card_body import CardFacts, Course
+from roadworthy.registry.exchange.mlflow_models import Imported, import_model
+from roadworthy.registry.exchange.mlflow_server import Server
+from roadworthy.rollout.control.signal_names import stage_name
 from roadworthy.rollout.rollout_state import all_of
-from roadworthy.rollout.signal_names import stage_name
 
 if TYPE_CHECKING:
     from roadworthy.core.artifact import Release

@@ -23,7 +23,7 @@ from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Handler
 from roadworthy.learn.retrain import candidate, train, written
-from roadworthy.registry.revision import revision
+from roadworthy.registry.keeping.revision import revision
 
 if TYPE_CHECKING:
     from roadworthy.evaluate.gap import Effort
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from roadworthy.evaluate.reports.compare import Comparison
     from roadworthy.evaluate.reports.report import GapReport
     from roadworthy.registry.releases import Registry
+    from roadworthy.rollout.control.incident import Incident
     from roadworthy.rollout.controller import Controller
-    from roadworthy.rollout.incident import Incident
     from roadworthy.store.state import State
 
 Say = Callable[[str], None]
@@ -373,8 +373,8 @@ def controller_of(
     spec: Spec, state: State, registry: Registry, on_incident: Callable[[Incident], object] | None = None
 ) -> Controller:
     """The rollout controller of the project. `on_incident` is told of each incident once it is written."""
+    from roadworthy.rollout.control.telling import nobody
     from roadworthy.rollout.controller import Controller
-    from roadworthy.rollout.telling import nobody
 
     return Controller(state, registry, spec.root, on_incident or nobody)
 

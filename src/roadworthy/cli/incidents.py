@@ -14,10 +14,10 @@ from roadworthy.core.spec import Spec
 from roadworthy.observe.alert import Alert
 from roadworthy.observe.alerting.delivery import deliver, write_with_dues
 from roadworthy.observe.alerting.minutes import sinks_of
-from roadworthy.registry.diff import diff, diff_text
+from roadworthy.registry.keeping.diff import diff, diff_text
 from roadworthy.registry.releases import Registry
-from roadworthy.rollout.incident import Incident
-from roadworthy.rollout.post_incident import post_incident_report
+from roadworthy.rollout.control.incident import Incident
+from roadworthy.rollout.control.post_incident import post_incident_report
 from roadworthy.store.state import State
 
 

@@ -19,8 +19,8 @@ from roadworthy.cli.incidents import telling
 from roadworthy.cli.opening import registry_of
 from roadworthy.core.errors import Missing
 from roadworthy.core.spec import Spec
+from roadworthy.rollout.control.incident import Incident
 from roadworthy.rollout.controller import Controller
-from roadworthy.rollout.incident import Incident
 from roadworthy.store.state import State
 
 log = logging.getLogger(__name__)

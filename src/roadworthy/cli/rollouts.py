@@ -10,11 +10,11 @@ from roadworthy.cli.flows import DAY
 from roadworthy.core.errors import BadRequest, Missing
 from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
-from roadworthy.rollout.course import courses
-from roadworthy.rollout.followed import Followed
-from roadworthy.rollout.hierarchy import gates_of
-from roadworthy.rollout.stated_traffic import stated_traffic
-from roadworthy.rollout.view import View, view_of
+from roadworthy.rollout.control.followed import Followed
+from roadworthy.rollout.control.hierarchy import gates_of
+from roadworthy.rollout.planning.stated_traffic import stated_traffic
+from roadworthy.rollout.views.course import courses
+from roadworthy.rollout.views.view import View, view_of
 from roadworthy.store.events import read_events
 
 if TYPE_CHECKING:

@@ -16,16 +16,16 @@ from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.errors import Missing, SpecError, unknown
 from roadworthy.core.measure import Verdict
 from roadworthy.core.spec import Promotion
-from roadworthy.registry import aliases, garbage, holds, listing, signing
-from roadworthy.registry import promotion as of_promotion
-from roadworthy.registry.aliases import AliasChange, Standing
-from roadworthy.registry.garbage import Collected
-from roadworthy.registry.holds import ReleaseHold
 from roadworthy.registry.home import Files, Home, alone, place, reading, writing
-from roadworthy.registry.listing import Listing
-from roadworthy.registry.manifests import read, written
-from roadworthy.registry.promotion import Approval
-from roadworthy.registry.signing import Signed
+from roadworthy.registry.keeping import aliases, garbage, holds, listing, signing
+from roadworthy.registry.keeping import promotion as of_promotion
+from roadworthy.registry.keeping.aliases import AliasChange, Standing
+from roadworthy.registry.keeping.garbage import Collected
+from roadworthy.registry.keeping.holds import ReleaseHold
+from roadworthy.registry.keeping.listing import Listing
+from roadworthy.registry.keeping.manifests import read, written
+from roadworthy.registry.keeping.promotion import Approval
+from roadworthy.registry.keeping.signing import Signed
 
 NO_RULES = Promotion()
 

@@ -18,18 +18,18 @@ from roadworthy.core.spec import Rollout
 from roadworthy.core.window import Window
 from roadworthy.registry.home import writing
 from roadworthy.registry.releases import AliasChange, Registry
-from roadworthy.rollout.admission import check_fit, check_freeze, check_plan, warnings_of
-from roadworthy.rollout.asking import asked
 from roadworthy.rollout.base import Gate
-from roadworthy.rollout.deciding import decided
-from roadworthy.rollout.followed import ANSWERING_ARMS, Followed
-from roadworthy.rollout.hierarchy import code_of, differences, gates_of, hash_of, share_of
-from roadworthy.rollout.incident import Incident
+from roadworthy.rollout.control.admission import check_fit, check_freeze, check_plan, warnings_of
+from roadworthy.rollout.control.asking import asked
+from roadworthy.rollout.control.deciding import decided
+from roadworthy.rollout.control.followed import ANSWERING_ARMS, Followed
+from roadworthy.rollout.control.hierarchy import code_of, differences, gates_of, hash_of, share_of
+from roadworthy.rollout.control.incident import Incident
+from roadworthy.rollout.control.steps import Steps
+from roadworthy.rollout.control.telling import Telling, nobody
+from roadworthy.rollout.control.turning_back import loads_failed, release_before, taken_back
 from roadworthy.rollout.rollout_state import RolloutState, all_of, last_of, running_of
-from roadworthy.rollout.steps import Steps
-from roadworthy.rollout.telling import Telling, nobody
 from roadworthy.rollout.traffic import Traffic, stable_of, traffic
-from roadworthy.rollout.turning_back import loads_failed, release_before, taken_back
 from roadworthy.store.leases import Lease, give_back, take
 from roadworthy.store.state import State
 

@@ -19,8 +19,8 @@ from msgspec import Struct, field
 from roadworthy.core.errors import BadData, Denied, Missing, Taken
 from roadworthy.core.spec import Rollout, Stage
 from roadworthy.registry.releases import Registry
+from roadworthy.rollout.control.incident import Incident
 from roadworthy.rollout.controller import Controller
-from roadworthy.rollout.incident import Incident
 from roadworthy.store.events import read_events, write_event
 from roadworthy.store.state import State
 from roadworthy.testing.rollout_faults import faults

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roadworthy.core.measure import Measurement
-from roadworthy.rollout.bars import Reach, marks_of, share_of_enough
-from roadworthy.rollout.view_text import bounds_text, evidence_text
+from roadworthy.rollout.views.bars import Reach, marks_of, share_of_enough
+from roadworthy.rollout.views.view_text import bounds_text, evidence_text
 from roadworthy.ui.drawing import Scale, escape, figure, grid_x, grid_y, scale_for, table_of, text
 from roadworthy.ui.words import metric_name, visible
 

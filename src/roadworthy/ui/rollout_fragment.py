@@ -8,10 +8,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from roadworthy.core.measure import Measurement
-from roadworthy.rollout.bars import marks_of
-from roadworthy.rollout.plan_text import hours_text
-from roadworthy.rollout.view import SignalView, StageView, View
-from roadworthy.rollout.view_text import bounds_text, evidence_text, left_text
+from roadworthy.rollout.planning.plan_text import hours_text
+from roadworthy.rollout.views.bars import marks_of
+from roadworthy.rollout.views.view import SignalView, StageView, View
+from roadworthy.rollout.views.view_text import bounds_text, evidence_text, left_text
 from roadworthy.ui.page import SIGNS, render
 from roadworthy.ui.rollout_drawing import course_chart, evidence_svg, measured_name
 from roadworthy.ui.words import count, visible

@@ -21,7 +21,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Exit code 0 where they answer alike, 1 where they do not."""
     from roadworthy.core.errors import Missing
-    from roadworthy.registry.diff import diff, diff_text
+    from roadworthy.registry.keeping.diff import diff, diff_text
 
     spec = open_spec(args, check_files=False)
     with existing_state(spec, args.state) as state:

@@ -44,14 +44,14 @@ def run(args: argparse.Namespace) -> Outcome:
 
         facts = card_facts(spec, state, release, args.licence)
         if args.form == "card":
-            from roadworthy.registry.cards import write_model_card
+            from roadworthy.registry.exchange.cards import write_model_card
 
             checked = write_model_card(_file(args), facts)
             return _written(args, checked, "huggingface_hub")
         from roadworthy.cli.exchanging import unpacked
-        from roadworthy.registry.cards import model_card
-        from roadworthy.registry.mlflow_export import export_release, told
-        from roadworthy.registry.mlflow_server import Server
+        from roadworthy.registry.exchange.cards import model_card
+        from roadworthy.registry.exchange.mlflow_export import export_release, told
+        from roadworthy.registry.exchange.mlflow_server import Server
 
         name = args.name or spec.application.name
         done = export_release(
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def _croissant(args: argparse.Namespace, spec: Spec) -> Outcome:
-    from roadworthy.registry.croissant import write_data_card
+    from roadworthy.registry.exchange.croissant import write_data_card
 
     return _written(args, write_data_card(spec, _file(args), licence=args.licence), "mlcroissant")
 

@@ -21,7 +21,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """The tree, the release that was asked for marked in it."""
     from roadworthy.core.errors import Missing
-    from roadworthy.registry.lineage import draw_lineage, lineage_mermaid, lineage_text
+    from roadworthy.registry.keeping.lineage import draw_lineage, lineage_mermaid, lineage_text
 
     spec = open_spec(args, check_files=False)
     with existing_state(spec, args.state) as state:

@@ -52,7 +52,7 @@ def _imported(args: argparse.Namespace) -> Outcome:
 
     from roadworthy.cli.exchanging import release_import
     from roadworthy.cli.profiling import profile_release
-    from roadworthy.registry.mlflow_models import imported_lines
+    from roadworthy.registry.exchange.mlflow_models import imported_lines
     from roadworthy.store.events import write_event
 
     spec = open_spec(args, check_files=False)

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def _list(args: argparse.Namespace, spec: Spec, state: State, registry: Registry) -> Outcome:
-    from roadworthy.registry.listing import listing_text
+    from roadworthy.registry.keeping.listing import listing_text
 
     found = registry.listing(args.most)
     return Outcome(found, listing_text(found))
@@ -56,7 +56,7 @@ def _list(args: argparse.Namespace, spec: Spec, state: State, registry: Registry
 def _at(args: argparse.Namespace, spec: Spec, state: State, registry: Registry) -> Outcome:
     from roadworthy.cli.spans import clock_of
     from roadworthy.observe.root_cause.time_span import span, zone_named
-    from roadworthy.registry.listing import standing_text
+    from roadworthy.registry.keeping.listing import standing_text
 
     if not args.what:
         raise BadRequest("what was in production when? `roadworthy releases at '2013-07-01 03:00'`, or `2h ago`")
@@ -104,7 +104,7 @@ def _lift(args: argparse.Namespace, spec: Spec, state: State, registry: Registry
 
 
 def _collect(args: argparse.Namespace, spec: Spec, state: State, registry: Registry) -> Outcome:
-    from roadworthy.registry.listing import collected_text
+    from roadworthy.registry.keeping.listing import collected_text
 
     recorded = {release for release, _ in state.records.counts()}
     why = args.why or "collected by hand"
@@ -113,7 +113,7 @@ def _collect(args: argparse.Namespace, spec: Spec, state: State, registry: Regis
 
 
 def _make_key(file: str) -> Outcome:
-    from roadworthy.registry.signing import make_key
+    from roadworthy.registry.keeping.signing import make_key
 
     if not file:
         raise BadRequest("where to? `roadworthy releases key release-key.pem`")

@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> Outcome:
 
 def _plan(asked: Asked) -> Outcome:
     from roadworthy.cli.rollouts import expected_of
-    from roadworthy.rollout.hierarchy import gates_of
-    from roadworthy.rollout.plan_text import plan_text
-    from roadworthy.rollout.planning import plan_rollout
+    from roadworthy.rollout.control.hierarchy import gates_of
+    from roadworthy.rollout.planning.plan_text import plan_text
+    from roadworthy.rollout.planning.planning import plan_rollout
 
     plan = asked.spec.rollout
     args = asked.args
@@ -103,7 +103,7 @@ def _watch(asked: Asked) -> Outcome:
     from rich.live import Live
 
     from roadworthy.cli.rollouts import view_now
-    from roadworthy.rollout.view_text import view_text
+    from roadworthy.rollout.views.view_text import view_text
 
     with Live(console=Console(), screen=True, auto_refresh=False) as screen:
         while asked.controller.status(asked.name).status == "running":
@@ -148,7 +148,7 @@ def _shown(asked: Asked) -> Outcome:
     import msgspec
 
     from roadworthy.cli.rollouts import view_now
-    from roadworthy.rollout.view_text import view_text
+    from roadworthy.rollout.views.view_text import view_text
 
     view = view_now(asked.spec, asked.state, asked.controller, asked.at, asked.args.looks)
     if asked.args.page is not None:

@@ -27,10 +27,10 @@ def run(args: argparse.Namespace) -> Outcome:
     from rich.console import Group
 
     from roadworthy.cli.shadows import shadow_rows
-    from roadworthy.rollout.answer_pairs import paired
-    from roadworthy.rollout.disagreements import Choice, disagreements
-    from roadworthy.rollout.shadow_report import Comparison, compare_shadow
-    from roadworthy.rollout.shadow_text import disagreements_text, shadow_text
+    from roadworthy.rollout.shadows.answer_pairs import paired
+    from roadworthy.rollout.shadows.disagreements import Choice, disagreements
+    from roadworthy.rollout.shadows.shadow_report import Comparison, compare_shadow
+    from roadworthy.rollout.shadows.shadow_text import disagreements_text, shadow_text
 
     spec = open_spec(args, check_files=False)
     with existing_state(spec, args.state) as state:

@@ -12,7 +12,7 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import requests, shadowed
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.differences import (
+from roadworthy.rollout.statistics.differences import (
     Allowed,
     beside,
     decided,
@@ -21,8 +21,8 @@ from roadworthy.rollout.differences import (
     plainly,
     without_effect_of,
 )
-from roadworthy.rollout.needing import need_of
-from roadworthy.rollout.numbers import check_name, number
+from roadworthy.rollout.statistics.needing import need_of
+from roadworthy.rollout.statistics.numbers import check_name, number
 
 
 @gate("business")

@@ -13,9 +13,9 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.differences import Allowed, Both, decided, in_rollout
-from roadworthy.rollout.needing import need_of
-from roadworthy.rollout.numbers import floats
+from roadworthy.rollout.statistics.differences import Allowed, Both, decided, in_rollout
+from roadworthy.rollout.statistics.needing import need_of
+from roadworthy.rollout.statistics.numbers import floats
 
 _WORDS = {
     "calibration_level": "its answers lie {0:.3f} too {1} on average, stable's {2:.3f} too {3}",

@@ -12,9 +12,9 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed, requests
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.differences import Allowed, beside, decided, in_stage, mean_of, plainly
-from roadworthy.rollout.needing import need_of
-from roadworthy.rollout.numbers import number
+from roadworthy.rollout.statistics.differences import Allowed, beside, decided, in_stage, mean_of, plainly
+from roadworthy.rollout.statistics.needing import need_of
+from roadworthy.rollout.statistics.numbers import number
 
 
 @gate("cost")

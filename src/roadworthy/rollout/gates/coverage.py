@@ -14,10 +14,10 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.differences import Allowed, Both, decided, in_rollout, plainly
-from roadworthy.rollout.needing import need_of
-from roadworthy.rollout.numbers import floats
-from roadworthy.rollout.sequential import rate_bounds, spread_in_time
+from roadworthy.rollout.statistics.differences import Allowed, Both, decided, in_rollout, plainly
+from roadworthy.rollout.statistics.needing import need_of
+from roadworthy.rollout.statistics.numbers import floats
+from roadworthy.rollout.statistics.sequential import rate_bounds, spread_in_time
 
 
 @gate("coverage")

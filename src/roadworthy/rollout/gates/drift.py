@@ -13,7 +13,7 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed, merged, pairs, requests, shadowed
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.counted_shares import (
+from roadworthy.rollout.statistics.counted_shares import (
     Apart,
     Coding,
     apart_of_pairs,
@@ -22,10 +22,10 @@ from roadworthy.rollout.counted_shares import (
     said_test,
     spread_out,
 )
-from roadworthy.rollout.differences import BEST_AT, Allowed, decided, plainly
-from roadworthy.rollout.needing import need_of
-from roadworthy.rollout.numbers import floats
-from roadworthy.rollout.sequential import mean_bounds
+from roadworthy.rollout.statistics.differences import BEST_AT, Allowed, decided, plainly
+from roadworthy.rollout.statistics.needing import need_of
+from roadworthy.rollout.statistics.numbers import floats
+from roadworthy.rollout.statistics.sequential import mean_bounds
 
 # Two unrelated draws of one law lie a third of the way apart, by rank.
 _UNRELATED = 3.0

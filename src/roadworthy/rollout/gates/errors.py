@@ -10,8 +10,8 @@ from roadworthy.core.measure import Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed, merged, pairs, requests, shadowed, without_inputs
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.power import need_of_requests
-from roadworthy.rollout.rates import Hits, NoMoreOften
+from roadworthy.rollout.statistics.power import need_of_requests
+from roadworthy.rollout.statistics.rates import Hits, NoMoreOften
 
 
 @gate("errors")

@@ -12,8 +12,8 @@ from roadworthy.core.measure import Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import merged, pairs, requests, shadowed
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.power import need_of_requests
-from roadworthy.rollout.rates import Hits, NoMoreOften
+from roadworthy.rollout.statistics.power import need_of_requests
+from roadworthy.rollout.statistics.rates import Hits, NoMoreOften
 
 
 @gate("guard")

@@ -14,9 +14,9 @@ from roadworthy.core.measure import Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed, merged, pairs, requests, shadowed, without_inputs
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.power import need_of_requests
-from roadworthy.rollout.rates import Hits, NoMoreOften
-from roadworthy.rollout.sequential import block_ends
+from roadworthy.rollout.statistics.power import need_of_requests
+from roadworthy.rollout.statistics.rates import Hits, NoMoreOften
+from roadworthy.rollout.statistics.sequential import block_ends
 
 # The quantile comes from the newest control rows only, so that it follows the load of the day.
 _REMEMBERED = 2000

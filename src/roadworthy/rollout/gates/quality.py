@@ -13,10 +13,10 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed, pairs, without_inputs
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.foretelling import FIRST, Design, Floats, foretold
-from roadworthy.rollout.losses import Metric, answers_of, judges, losses
-from roadworthy.rollout.power import MeanRule, need_of_labels
-from roadworthy.rollout.sequential import difference_of_split, gap_bounds, mean_bounds, spread_in_time
+from roadworthy.rollout.statistics.foretelling import FIRST, Design, Floats, foretold
+from roadworthy.rollout.statistics.losses import Metric, answers_of, judges, losses
+from roadworthy.rollout.statistics.power import MeanRule, need_of_labels
+from roadworthy.rollout.statistics.sequential import difference_of_split, gap_bounds, mean_bounds, spread_in_time
 
 LEAST_OF_A_CLASS = 20
 # Below so many answers that one arm alone got wrong, their share is bounded exactly, too.

@@ -13,7 +13,7 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed, merged, pairs, requests, shadowed
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.sequential import block_ends, rate_bounds
+from roadworthy.rollout.statistics.sequential import block_ends, rate_bounds
 
 # How sure the two bettors are that a wrong share is near the right one: one bets on small slips, one on a broken split.
 _SURENESS = (200.0, 4.0)

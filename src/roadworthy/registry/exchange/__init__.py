@@ -1,0 +1,1 @@
+"""Releases from and to others: MLflow, model cards, data cards."""

@@ -1,0 +1,1 @@
+"""What the registry knows of releases besides keeping them: names in time, rules, signatures, differences, garbage."""

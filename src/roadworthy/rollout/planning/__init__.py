@@ -1,0 +1,1 @@
+"""What a rollout will need, planned before it starts from recent rows."""

@@ -1,0 +1,1 @@
+"""Mirroring requests to a candidate, and comparing what it would have answered."""

@@ -1,0 +1,1 @@
+"""How a running rollout is drawn, from what is known of it."""
