@@ -168,7 +168,7 @@ class Signal(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     One that may `promote` must pass before a stage ends, and its fail rolls back; one that may `block` rolls back when
     it fails and holds up nothing while it waits; what one that may `advise` says is shown only. It has no say before
     both arms have `least` rows, nor a pass once the newest row it judged is `stale_hours` old (0: never). `modes` names
-    the stages in which it is asked (all where empty).
+    the stages in which it is asked; where empty those that make sense for the gate: `latency` does not judge a shadow.
     """
 
     gate: Any

@@ -20,6 +20,8 @@ class Gate(Protocol):
     too, in time order; rows of one request in both are a pair (same id). A field `share` is filled in by the controller
     with the candidate's share of the requests, a field `seed` with a number of the rollout.
 
+    It is asked in the stages that its signal names, or else those of its class's `modes`, or else all.
+
     What is drawn of a verdict is read off its evidence: an interval whose conditions have `allowed` passes once it lies
     at or below that and fails once it lies above `fails_above`; one whose conditions have `enough` fails at that value.
 

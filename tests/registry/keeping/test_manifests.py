@@ -13,10 +13,14 @@ from roadworthy.store.state import State
 
 
 @pytest.fixture
+def metadata_url() -> str:
+    """SQLite alone: PostgreSQL's files are its own affair."""
+    return ""
+
+
+@pytest.fixture
 def written(tmp_path, made, registry, state):
     """A registry on SQLite that nobody has open any more, and a release in it."""
-    if state.engine.dialect.name != "sqlite":
-        pytest.skip("its files are PostgreSQL's own affair")
     release = made(b"weights of a model" * 100, training={"note": "z" * 3000}, measured=())
     registry.point("clinic", "stable", release.digest, 1.0, "anna", "")
     state.close()

@@ -122,7 +122,7 @@ def test_signals_have_their_role_and_those_not_asked_say_when_they_are(running: 
     assert len(found[0].course) == 2
     later = view_of(replace(running, verdicts=VERDICTS[:1], asked=(1,)), at_hour(4)).signals
     assert [s.decision for s in later] == [None, "wait", None, None]
-    assert later[0].because == "not asked yet"
+    assert later[0].because == "not asked in this stage"
 
 
 def test_the_time_left_follows_from_how_the_interval_narrows(running: RolloutState) -> None:

@@ -23,10 +23,10 @@ def check_plan(plan: Rollout, root: Path) -> None:
     _check_comparable(plan.stages)
     _check_rising(plan.stages)
     _check_holdback(plan.stages)
-    gates_of(plan, root)
+    gates = gates_of(plan, root)
     frozen(plan.freeze, plan.timezone, 0.0)
     for stage in plan.stages if plan.hierarchy else ():
-        if not any(plan.hierarchy[k].may == "promote" for k in on_stage(plan, stage)):
+        if not any(plan.hierarchy[k].may == "promote" for k in on_stage(plan, stage, gates)):
             raise SpecError(
                 f"the stage {stage_name(stage)!r} has no signal that may promote, so that it could never end:"
                 f" let one of {', '.join(names_of(plan.hierarchy))} have a say in it"

@@ -28,7 +28,7 @@ def asked(now: RolloutState, gates: Sequence[Gate], rows: Rows, at: float) -> Ro
     `gates` are those of the whole hierarchy; the stage says which of them are asked.
     """
     signals, names = now.plan.hierarchy, names_of(now.plan.hierarchy)
-    places = on_stage(now.plan, now.step)
+    places = on_stage(now.plan, now.step, gates)
     lasting, verdicts = dict(now.lasting), []
     for place in places:
         leaf, signal = gates[place], signals[place]

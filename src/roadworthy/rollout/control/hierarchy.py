@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from msgspec.structs import asdict
 
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.errors import SpecError
-from roadworthy.core.spec import Rollout, Stage
+from roadworthy.core.spec import Rollout, Signal, Stage
 from roadworthy.rollout.base import Gate, gate
 
-__all__ = ["code_of", "differences", "gates_of", "hash_of", "on_stage", "share_of"]
+__all__ = ["code_of", "differences", "gates_of", "hash_of", "is_asked", "on_stage", "share_of"]
 
 
 def hash_of(plan: Rollout, code: Mapping[str, str]) -> str:
@@ -55,9 +55,16 @@ def gates_of(plan: Rollout, root: Path | None = None, share: float = 0.5, seed: 
     return tuple(gate.make(signal.gate, root, share=share, seed=seed) for signal in plan.hierarchy)
 
 
-def on_stage(plan: Rollout, stage: Stage) -> tuple[int, ...]:
-    """The places in the hierarchy of the signals that are asked in such a stage."""
-    return tuple(k for k, signal in enumerate(plan.hierarchy) if not signal.modes or stage.mode in signal.modes)
+def on_stage(plan: Rollout, stage: Stage, gates: Sequence[Gate]) -> tuple[int, ...]:
+    """The places in the hierarchy of the signals that are asked in such a stage; `gates` are those of all."""
+    asked = zip(plan.hierarchy, gates, strict=True)
+    return tuple(k for k, (signal, leaf) in enumerate(asked) if is_asked(signal, leaf, stage))
+
+
+def is_asked(signal: Signal, leaf: Gate, stage: Stage) -> bool:
+    """Whether a gate is asked in a stage: as its signal says, or else its class."""
+    modes = signal.modes or getattr(leaf, "modes", ())
+    return not modes or stage.mode in modes
 
 
 def share_of(stage: Stage) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -33,9 +34,12 @@ class Latency:
     limit on both. As the lateness of both is counted, a load that slows both arms blames neither. It passes when at
     most `margin` more of the candidate's requests are late, with `confidence`.
 
-    Only answered rows count, by `seconds["total"]`. A shadow waits behind the live requests, so there `model` counts.
+    Only answered rows count, by `seconds["total"]`. A shadow waits behind the live requests, so there `model` counts;
+    it works in a process of its own in batches of other sizes, and is asked only where its signal names the mode.
     Requests that shared a batch are slow together, and count once: one pause of the machine is no evidence of many.
     """
+
+    modes: ClassVar[tuple[str, ...]] = ("canary", "ab", "holdback")
 
     slower: float = 1.2
     quantile: float = 0.95

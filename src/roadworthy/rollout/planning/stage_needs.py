@@ -11,6 +11,7 @@ import numpy as np
 from roadworthy.core.spec import Signal, Stage
 from roadworthy.core.window import Window
 from roadworthy.rollout.base import Expected, Gate, Need
+from roadworthy.rollout.control.hierarchy import is_asked
 from roadworthy.rollout.control.signal_names import stage_name
 from roadworthy.rollout.planning.forecast import HOUR, Forecast
 from roadworthy.rollout.planning.replays import replayed_need
@@ -40,7 +41,7 @@ class Asked:
 
     def speaks_in(self, stage: Stage) -> bool:
         """Whether it is asked in a stage of that mode."""
-        return not self.signal.modes or stage.mode in self.signal.modes
+        return is_asked(self.signal, self.leaf, stage)
 
     def in_stage(self, share: float, seed: int) -> Gate:
         """The gate with what the controller fills in."""

@@ -200,7 +200,7 @@ def _signals(state: RolloutState, courses: Mapping[int, Sequence[Measurement]]) 
 def _silent(state: RolloutState, modes: Sequence[str]) -> str:
     if modes and state.step.mode not in modes:
         return f"asked in {' and '.join(modes)} only"
-    return "not asked yet"
+    return "not asked in this stage" if state.asked else "not asked yet"
 
 
 def _left(state: RolloutState, now: float, plan: RolloutPlan | None, gates: Sequence[Gate]) -> Left:
