@@ -280,9 +280,9 @@ def measured(found: dict[str, Turns], rng: np.random.Generator) -> Iterator[Meas
                 yield Measurement(f"shadow_{key}", value, n, where=name)
 
 
-def project(data: Path, folder: Path) -> Spec:
+def project(original: Path, folder: Path) -> Spec:
     """A copy of the flights project with the candidates' code."""
-    shutil.copytree(data, folder, ignore=shutil.ignore_patterns("__pycache__", ".roadworthy"))
+    shutil.copytree(original, folder, ignore=shutil.ignore_patterns("__pycache__", ".roadworthy"))
     (folder / "candidates.py").write_text(CODE)
     file = folder / "roadworthy.yaml"
     # A candidate that hangs is given up and started again while it is looked at, not after the phase.
@@ -291,8 +291,10 @@ def project(data: Path, folder: Path) -> Spec:
 
 
 def main() -> int:
+    """Measure, print the rows and, as the last line, the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("examples/flights"))
+    parser.add_argument("--data", help="not needed here")
+    parser.add_argument("--project", type=Path, default=Path("examples/flights"))
     parser.add_argument("--rate", type=float, default=150.0)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--settle", type=float, default=2.5)
@@ -300,8 +302,8 @@ def main() -> int:
     parser.add_argument("--candidates", nargs="+", default=list(CANDIDATES))
     asked = parser.parse_args()
     rng = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory(prefix="r6_shadow_") as aside:
-        spec = project(asked.data, Path(aside) / "flights")
+    with tempfile.TemporaryDirectory(prefix="roadworthy-shadow-") as aside:
+        spec = project(asked.project, Path(aside) / "flights")
         with State.open(spec.state, spec.serving.durability) as state:
             bench, server = Bench(spec, state), Server(spec, clock="wall", look_seconds=3600.0)
             address = server.start()

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from roadworthy.store.metadata import events
 
@@ -24,10 +24,17 @@ class Event(Struct, frozen=True):
 
 def write_event(engine: Engine, at: float, kind: str, subject: str, data: Mapping[str, Any] | None = None) -> Event:
     """Add an event; `data` is anything that msgspec can write as JSON, Structs included."""
-    encoded = msgspec.json.encode(data or {}).decode()
     with engine.begin() as connection:
-        row = insert(events).values(at=at, kind=kind, subject=subject, data=encoded).returning(events.c.seq)
-        seq = connection.execute(row).scalar_one()
+        return put_event(connection, at, kind, subject, data)
+
+
+def put_event(
+    connection: Connection, at: float, kind: str, subject: str, data: Mapping[str, Any] | None = None
+) -> Event:
+    """Add an event in the transaction of what it tells of."""
+    encoded = msgspec.json.encode(data or {}).decode()
+    row = insert(events).values(at=at, kind=kind, subject=subject, data=encoded).returning(events.c.seq)
+    seq = connection.execute(row).scalar_one()
     return Event(seq, at, kind, subject, msgspec.json.decode(encoded))
 
 

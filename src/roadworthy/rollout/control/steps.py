@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -16,6 +16,7 @@ from roadworthy.registry.releases import Registry
 from roadworthy.rollout.control.incident import Incident, incident_of, moment_of
 from roadworthy.rollout.rollout_state import RolloutState, decode, encode, running_of
 from roadworthy.rollout.traffic import stable_of
+from roadworthy.store.events import put_event
 from roadworthy.store.leases import Lease, stands
 from roadworthy.store.metadata import events, rollouts
 from roadworthy.store.state import State
@@ -81,9 +82,9 @@ class Steps(NamedTuple):
             self._tell(connection, ended, "aborted", at, by)
         self.registry.moved(connection, deployment, "stable", incident.control, at, by, incident.because)
         told = {"release": incident.candidate, "back_to": incident.control, "by": by, "because": incident.because}
-        write_event(connection, at, "rollback", deployment, {**told, "fingerprint": fingerprint})
+        put_event(connection, at, "rollback", deployment, {**told, "fingerprint": fingerprint})
         self.state.audited(connection, at, by, "stable taken back", deployment, told)
-        write_event(connection, at, "incident", deployment, msgspec.to_builtins(incident))
+        put_event(connection, at, "incident", deployment, msgspec.to_builtins(incident))
 
     def _write(
         self,
@@ -109,7 +110,7 @@ class Steps(NamedTuple):
             self._tell(connection, new, change, at, by)
         if change == "rolled_back" or change == "not_judged":
             incident = incident_of(new, change, at, by, candidate)
-            write_event(connection, at, "incident", new.deployment, _with_timeline(connection, incident, new))
+            put_event(connection, at, "incident", new.deployment, _with_timeline(connection, incident, new))
         return new
 
     def _put(self, connection: Connection, new: RolloutState, at: float) -> None:
@@ -118,7 +119,7 @@ class Steps(NamedTuple):
 
     def _tell(self, connection: Connection, new: RolloutState, change: str, at: float, by: str) -> None:
         data = {"change": change, "by": by, "rollout": msgspec.to_builtins(new)}
-        write_event(connection, at, "rollout", new.deployment, data)
+        put_event(connection, at, "rollout", new.deployment, data)
         told = {"candidate": new.candidate, "control": new.control, "stage": new.stage, "because": new.because}
         action = f"rollout {change.replace('_', ' ')}"
         subject = f"{new.deployment}/{new.id}"
@@ -136,12 +137,6 @@ def change_of(old: RolloutState, new: RolloutState) -> Change:
     if bool(new.problem) != bool(old.problem):
         return "not_judged" if new.problem else "judged_again"
     return ""
-
-
-def write_event(connection: Connection, at: float, kind: str, subject: str, data: Mapping[str, Any]) -> None:
-    """An event, in the transaction of what it tells of."""
-    row = insert(events).values(at=at, kind=kind, subject=subject)
-    connection.execute(row.values(data=msgspec.json.encode(data).decode()))
 
 
 def _stable_after(old: RolloutState, new: RolloutState) -> str:

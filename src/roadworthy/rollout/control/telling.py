@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from roadworthy.registry.home import writing
 from roadworthy.rollout.control.incident import Incident, read_incident
-from roadworthy.rollout.control.steps import write_event
+from roadworthy.store.events import put_event
 from roadworthy.store.metadata import events
 from roadworthy.store.state import State
 
@@ -64,7 +64,7 @@ class Telling:
             log.exception("nobody could be told of incident %s of %r", incident.id, incident.deployment)
             return False
         with writing(self._state) as connection:
-            write_event(connection, incident.at, "incident_told", incident.deployment, {"id": incident.id})
+            put_event(connection, incident.at, "incident_told", incident.deployment, {"id": incident.id})
         return True
 
     def _newest(self, deployment: str) -> int:
