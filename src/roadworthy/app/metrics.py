@@ -21,6 +21,7 @@ from roadworthy.app.watched import Watched
 from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Slo
 from roadworthy.observe.rules.burn_rate import BurnRate
+from roadworthy.rollout.shadows.shadow import REASONS
 from roadworthy.serve.batch_counts import Snapshot
 from roadworthy.serve.meter import BOUNDS, PER_OCTAVE, Counts, Histogram
 
@@ -67,8 +68,13 @@ class Metrics(Collector):
         yield _gauge("roadworthy_ready", "1 where new callers may be sent here.", deployment.ready)
         yield _gauge("roadworthy_models_loaded", "Releases in memory.", len(deployment.status().loaded))
         shadow = deployment.status().shadow
-        dropped = CounterMetricFamily("roadworthy_shadow_dropped", "Shadow requests that were not asked.")
-        dropped.add_metric((), shadow.get("dropped", 0))
+        shown = CounterMetricFamily("roadworthy_shadow_mirrored", "Requests that the shadow was shown.")
+        shown.add_metric((), shadow.get("mirrored", 0))
+        yield shown
+        told = "Requests that it was not shown, by reason."
+        dropped = CounterMetricFamily("roadworthy_shadow_dropped", told, labels=("reason",))
+        for reason in REASONS:
+            dropped.add_metric((reason,), shadow.get(f"dropped_{reason}", 0))
         yield dropped
 
 
