@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from roadworthy.store.audit_log import AuditReport, Entry
 
+# The reason of a promotion is as long as what every gate said; `--json` and an export have all of it.
+MOST_LETTERS = 90
 EXAMPLE = "roadworthy audit verify --project examples/flights"
 
 
@@ -73,5 +75,6 @@ def _list(engine: Engine, by: str, most: int) -> Outcome:
 
 def _line(entry: Entry) -> str:
     at = datetime.fromtimestamp(entry.at, UTC)
-    why = entry.data.get("why") or entry.data.get("because") or ""
+    why = str(entry.data.get("why") or entry.data.get("because") or "")
+    why = why if len(why) <= MOST_LETTERS else f"{why[:MOST_LETTERS]}..."
     return f"{at:%Y-%m-%d %H:%M:%S}  {entry.by}: {entry.action} {entry.subject[:24]}  {why}  {entry.hash[:12]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -73,7 +74,8 @@ def _numbers(incident: Incident) -> Iterator[str]:
     for of, m in measured:
         name = f"{m.name} on {m.where}" if m.where else m.name
         unit = "" if m.unit == "1" else f" {m.unit}"
-        row = (of, name, f"{m.value:.4g}{unit}", f"{m.low:.4g} to {m.high:.4g}", f"{m.n:,}", _limit(m))
+        bounds = f"{m.low:.4g} to {m.high:.4g}" if math.isfinite(m.low) and math.isfinite(m.high) else ""
+        row = (of, name, f"{m.value:.4g}{unit}", bounds, f"{m.n:,}", _limit(m))
         yield f"| {' | '.join(_cell(text) for text in row)} |"
 
 
