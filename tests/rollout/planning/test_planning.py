@@ -201,7 +201,7 @@ def test_a_stage_of_one_tag_has_the_traffic_of_that_tag(stable: Window) -> None:
 
 
 def test_without_rows_it_says_how_to_plan_with_stated_figures() -> None:
-    with pytest.raises(Missing, match=r"`requests_per_hour`, `error_rate` and `base_rate`"):
+    with pytest.raises(Missing, match=r"`--requests-per-hour`, `--error-rate` and `--base-rate`"):
         planned(Window.of_all(()), [Needs(1)], Stage("shadow"))
 
 

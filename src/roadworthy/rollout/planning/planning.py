@@ -34,7 +34,7 @@ def plan_rollout(plan: Rollout, gates: Sequence[Gate], stable: Window, at: float
     if not stable.n:
         raise Missing(
             "there are no recent rows of stable to plan from: serve it for a while, or state what to expect with"
-            " `requests_per_hour`, `error_rate` and `base_rate`"
+            " `--requests-per-hour`, `--error-rate` and `--base-rate`"
         )
     signals = [Asked(*given) for given in zip(names_of(plan.hierarchy), plan.hierarchy, gates, strict=True)]
     thaw = thaw_of(plan)
