@@ -45,3 +45,14 @@ def test_a_state_directory_is_made_at_its_first_use(spec):
     open_state(spec).close()
     existing_state(spec).close()
     assert (spec.state / "records.db").is_file()
+
+
+def test_metadata_lies_where_the_project_file_says(call, clinic, rewrite, new_url, monkeypatch):
+    monkeypatch.setenv("CLINIC_METADATA", new_url().render_as_string(hide_password=False))
+    rewrite("cost: {", "store: {metadata: '${CLINIC_METADATA}'}\ncost: {")
+    digest = call("release", "--project", clinic, "--json").body["digest"]
+    assert not (clinic / ".roadworthy" / "metadata.db").exists()
+    assert call("releases", "--project", clinic, "--json").body["releases"][0]["digest"] == digest
+    assert call("audit", "verify", "--project", clinic).code == 0
+    monkeypatch.delenv("CLINIC_METADATA")
+    assert "CLINIC_METADATA" in call("releases", "--project", clinic).err

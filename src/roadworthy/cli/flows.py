@@ -124,14 +124,13 @@ def record_trust(spec: Spec, state: State, at: float, by: str) -> bool:
     The event is named `trusted` and has the file and its SHA-256; the release's digest covers the setting itself.
     """
     from roadworthy.serve.base import engine
-    from roadworthy.store.events import write_event
 
     release, files = lab_release(spec, at, by)
     if not getattr(engine.make(engine_plan(spec), spec.root, file=files["model"]), "trust", False):
         return False
     kept = with_digests(release, files).artifacts[0]
     data = {"by": by, "file": spec.model.file, "sha256": kept.digest, "bytes": kept.bytes, "engine": kept.engine}
-    write_event(state.engine, at, "trusted", spec.application.name, data)
+    state.note_deed(at, by, "trusted", spec.application.name, data)
     return True
 
 

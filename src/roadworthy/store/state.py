@@ -19,6 +19,7 @@ from roadworthy.store import metadata as of_metadata
 from roadworthy.store.addresses import address
 from roadworthy.store.audit_log import audited
 from roadworthy.store.blobs import Blobs
+from roadworthy.store.events import put_event
 from roadworthy.store.files import Durability, StoreError
 from roadworthy.store.records import RecordLog
 
@@ -73,6 +74,12 @@ class State:
     def tables(self) -> Mapping[str, Table]:
         """The tables of the metadata by name, for rooms that keep things there."""
         return of_metadata.metadata.tables
+
+    def note_deed(self, at: float, by: str, kind: str, subject: str, data: Mapping[str, Any] | None = None) -> None:
+        """Write what somebody did as an event and into the audit log, both or neither."""
+        with self.engine.begin() as connection:
+            put_event(connection, at, kind, subject, data)
+            self.audited(connection, at, by, kind.replace("_", " "), subject, data)
 
     def audited(
         self,

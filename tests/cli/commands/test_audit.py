@@ -35,6 +35,14 @@ def test_an_entry_that_was_changed_behind_our_back_is_found(call, released):
     assert "restore `metadata.db` from a backup" in found.out
 
 
+def test_keys_and_holds_on_records_are_in_the_log_too(call, released):
+    call("key", "new", "shop", "--project", released)
+    call("key", "revoke", "shop", "--project", released)
+    call("log", "hold", "--from", "2h ago", "--why", "the audit of May", "--project", released)
+    told = [entry["action"] for entry in call("audit", "--project", released, "--json").body]
+    assert told[-3:] == ["key made", "key revoked", "records held"]
+
+
 def test_an_export_without_a_file_says_how(call, released):
     told = call("audit", "export", "--project", released)
     assert told.code == 2

@@ -46,20 +46,16 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def _new(state: State, file: KeyFile, args: argparse.Namespace) -> Outcome:
-    from roadworthy.store.events import write_event
-
     scopes = args.scope or ["infer"]
     text = file.new(args.name, scopes, args.days)
-    write_event(state.engine, time.time(), "key_made", args.name, {"scopes": scopes, "days": args.days})
+    state.note_deed(time.time(), "cli", "key_made", args.name, {"scopes": scopes, "days": args.days})
     shown = f"{text}\nThis is the only time that it is shown. Send it as `authorization: Bearer KEY`."
     return Outcome({"name": args.name, "key": text, "scopes": scopes}, shown)
 
 
 def _revoke(state: State, file: KeyFile, name: str) -> Outcome:
-    from roadworthy.store.events import write_event
-
     file.revoke(name)
-    write_event(state.engine, time.time(), "key_revoked", name)
+    state.note_deed(time.time(), "cli", "key_revoked", name)
     return Outcome({"revoked": name}, f"revoked {name!r}: a running server refuses it within a second")
 
 

@@ -121,6 +121,8 @@ def _hold(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
         raise BadRequest("a hold needs `--from` and `--why`: whoever finds it years later must know")
     when = span(args.begin, args.end, clock_of(state))
     made = hold(state.engine, when.since, when.until, args.by, args.why, time.time())
+    told = {"hold": made.seq, "since": made.since, "until": made.until, "why": made.why}
+    state.note_deed(made.at, args.by, "records_held", spec.application.name, told)
     return Outcome(
         made, f"hold {made.seq}: no retention removes these records; `roadworthy log lift {made.seq}` ends it"
     )
@@ -131,7 +133,9 @@ def _lift(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:
 
     if not args.what.isdigit():
         raise BadRequest(f"a hold is lifted by its number, got {args.what!r}: `roadworthy log` lists them")
-    return Outcome(lift(state.engine, int(args.what), time.time()), f"hold {args.what} is lifted")
+    lifted = lift(state.engine, int(args.what), time.time())
+    state.note_deed(time.time(), args.by, "records_hold_lifted", spec.application.name, {"hold": int(args.what)})
+    return Outcome(lifted, f"hold {args.what} is lifted")
 
 
 def _sql(spec: Spec, state: State, args: argparse.Namespace) -> Outcome:

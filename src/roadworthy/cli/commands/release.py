@@ -53,14 +53,13 @@ def _imported(args: argparse.Namespace) -> Outcome:
     from roadworthy.cli.exchanging import release_import
     from roadworthy.cli.profiling import profile_release
     from roadworthy.registry.exchange.mlflow_models import imported_lines
-    from roadworthy.store.events import write_event
 
     spec = open_spec(args, check_files=False)
     with open_state(spec) as state:
         registry, at = registry_of(spec, state), time.time()
         if args.trust:
             told = {"by": args.by, "file": args.source, "engine": "mlflow"}
-            write_event(state.engine, at, "trusted", spec.application.name, told)
+            state.note_deed(at, args.by, "trusted", spec.application.name, told)
         got, live = release_import(
             spec, registry, args.source, args.mlflow, at, args.by, args.why, args.trust, args.unsigned
         )

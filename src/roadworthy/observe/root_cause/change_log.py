@@ -17,7 +17,9 @@ from roadworthy.store.events import Event, read_events, write_event
 from roadworthy.store.state import State
 
 # Events that say that somebody was told of something change nothing that is served.
-_SILENT = frozenset({"alert_undelivered", "key_made", "audit", "incident", "incident_told"})
+_SILENT = frozenset(
+    {"alert_undelivered", "key_made", "audit", "incident", "incident_told", "records_held", "records_hold_lifted"}
+)
 DIGITS = 12
 
 
