@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 
 from roadworthy.cli.opening import existing_state, open_spec, project_option
 from roadworthy.cli.outcome import Outcome
@@ -26,6 +25,7 @@ def run(args: argparse.Namespace) -> Outcome:
     from msgspec.structs import replace
 
     from roadworthy.cli.readying import artefacts_of
+    from roadworthy.cli.spans import clock_of
     from roadworthy.readiness.score import readiness, score_text
 
     spec = open_spec(args, check_files=False)
@@ -34,5 +34,5 @@ def run(args: argparse.Namespace) -> Outcome:
             raise BadRequest(f"`--at-least` is a score from 0 to {MOST:g}, got {args.at_least!r}")
         spec = replace(spec, readiness=replace(spec.readiness, at_least=args.at_least))
     with existing_state(spec) as state:
-        score = readiness(artefacts_of(spec, state, time.time() if args.at is None else args.at))
+        score = readiness(artefacts_of(spec, state, clock_of(state) if args.at is None else args.at))
     return Outcome(score, score_text(score), score.verdict.exit_code)
