@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 
@@ -201,3 +202,9 @@ def test_an_object_is_written_as_a_plan_and_made_again(toy):
 def test_the_shortest_plan_leaves_out_what_is_at_its_default():
     assert write_plan(Toy()) == "toy"
     assert write_plan(Toy(size=3)) == {"toy": {"size": 3}}
+
+
+def test_threads_that_ask_for_one_file_at_once_all_get_the_whole_of_it(tmp_path):
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(0.2)\nWHO = 'whole'\n")
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: load("slow.py:WHO", tmp_path), range(4))) == ["whole"] * 4

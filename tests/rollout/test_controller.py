@@ -326,7 +326,8 @@ def test_two_controllers_at_once_take_each_step_once(world: World) -> None:
             control.start("flights", world.candidate, plan, BEGAN + k, f"controller {k}")
         except (Taken, BadData) as lost:
             refused.append(str(lost))
-        barrier.wait()
+        finally:
+            barrier.wait(60)
         control.look("flights", BEGAN + 100)
 
     threads = [threading.Thread(target=run, args=(k,)) for k in range(4)]

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,6 +22,9 @@ from roadworthy.core.errors import MissingExtra, SpecError, nearest, unknown
 
 Leaf = TypeVar("Leaf")
 Made = TypeVar("Made", bound=type)
+
+# Whoever asks for what another thread is loading waits, and does not get half of it.
+_LOADING = threading.RLock()
 
 
 class Catalog(Generic[Leaf]):
@@ -90,9 +94,12 @@ class Catalog(Generic[Leaf]):
         return {name: (self._classes[name].__doc__ or "").strip().split("\n")[0] for name in self}
 
     def _scan(self) -> None:
-        if self._scanned:
-            return
-        self._scanned = True
+        with _LOADING:
+            if not self._scanned:
+                self._scanned = True
+                self._import_leaves()
+
+    def _import_leaves(self) -> None:
         package = importlib.import_module(self.folder)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.folder}.{module.name}")
@@ -166,7 +173,11 @@ def load(where: str, root: Path | None = None) -> Any:
 
 
 def _module_of(file: Path) -> Any:
-    file = file.resolve()
+    with _LOADING:
+        return _loaded(file.resolve())
+
+
+def _loaded(file: Path) -> Any:
     if not file.is_file():
         raise SpecError(f"no file {str(file)!r} to load code from")
     # The whole path is in the name, so that `train.py` of two projects are two modules.
