@@ -35,6 +35,7 @@ def test_what_was_in_production_at_a_time_is_answered(call, released, digest):
     time.sleep(1.1)
     now = call("releases", "at", "1s ago", "--project", released)
     assert digest[:12] in now.out
+    assert digest[:12] in call("releases", "at", "now", "--project", released).out
     assert "roadworthy releases at" in call("releases", "at", "--project", released).err
 
 

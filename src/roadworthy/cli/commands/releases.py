@@ -60,7 +60,8 @@ def _at(args: argparse.Namespace, spec: Spec, state: State, registry: Registry) 
 
     if not args.what:
         raise BadRequest("what was in production when? `roadworthy releases at '2013-07-01 03:00'`, or `2h ago`")
-    at = span(args.what, "", clock_of(state), zone_named(args.zone)).since
+    now = clock_of(state)
+    at = now if args.what == "now" else span(args.what, "", now, zone_named(args.zone)).since
     found = registry.at(spec.application.name, at)
     return Outcome(found, standing_text(found))
 
