@@ -29,7 +29,11 @@ def test_every_gate_obeys_the_laws(name: str) -> None:
     check_gate(leaf)
 
 
-@pytest.mark.parametrize("name", list(gate))
+# Ours; what a gate of somebody else's calls broken is its own affair.
+OURS = ("business", "calibration", "cost", "coverage", "drift", "errors", "guard", "latency", "quality", "sample_ratio")
+
+
+@pytest.mark.parametrize("name", [*OURS, "slices"])
 def test_every_gate_fails_a_candidate_that_does_everything_wrong(name: str) -> None:
     leaf = gate.get(name)
     check_fails_broken(getattr(leaf, "example", leaf)())

@@ -58,7 +58,7 @@ def test_what_a_newer_version_wrote_is_said_to_be_so():
 
 
 def test_an_arm_that_nobody_knows_is_refused():
-    with pytest.raises(TypeError, match="must be one of stable, canary, shadow, fallback, got 'blue'"):
+    with pytest.raises(TypeError, match="must be one of stable, canary, shadow, fallback, holdback, got 'blue'"):
         row_of(record(arm="blue"))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roadworthy.core.measure import Measurement, Verdict
-from roadworthy.core.record import Record
+from roadworthy.core.window import Window
 
 
 @dataclass(frozen=True)
@@ -16,10 +15,10 @@ class Collapse:
     least: int = 50
     alpha: float = 0.01
 
-    def __call__(self, control: Sequence[Record], candidate: Sequence[Record]) -> Verdict:
-        failed = sum(record.error is not None for record in candidate)
-        said = f"{failed} of {len(candidate)} failed"
-        if len(candidate) < self.least or failed < 0.9 * len(candidate):
+    def __call__(self, control: Window, candidate: Window) -> Verdict:
+        failed = 0 if candidate.errors is None else sum(error is not None for error in candidate.errors)
+        said = f"{failed} of {candidate.n} failed"
+        if candidate.n < self.least or failed < 0.9 * candidate.n:
             return Verdict("wait", said, "plugged_collapse")
-        rate = Measurement("error_rate", failed / len(candidate), len(candidate))
+        rate = Measurement("error_rate", failed / candidate.n, candidate.n)
         return Verdict("fail", said, "plugged_collapse", (rate,))
