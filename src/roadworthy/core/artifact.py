@@ -24,6 +24,18 @@ class Artifact(Struct, frozen=True, omit_defaults=True):
     parent: str = ""
 
 
+class Member(Struct, frozen=True, omit_defaults=True):
+    """One of several models that answer together. Its model file is the release's artifact of the same name.
+
+    `preprocessing` and `wrappers` are plans, as a release's. `usd_per_1k` is what 1,000 rows of it cost.
+    """
+
+    name: str
+    preprocessing: tuple[Any, ...] = ()
+    wrappers: tuple[Any, ...] = ()
+    usd_per_1k: float = 0.0
+
+
 class Release(Struct, frozen=True, omit_defaults=True):
     """Everything that decides an answer, and how it was made. Two releases with one digest answer alike.
 
@@ -31,7 +43,9 @@ class Release(Struct, frozen=True, omit_defaults=True):
     request to the model. `data` maps a name ("train", "calibration") to a digest or a description of the rows,
     `features` the name of a set of features to its version. `code` is the revision of the code that made it
     (`git:<sha>`, with `+changes` where files were not committed), `training` its settings and seed, `versions` the
-    packages that it was made with, `calibration` what was measured of its probabilities.
+    packages that it was made with, `calibration` what was measured of its probabilities. Where several models answer
+    together, `members` are they, from the cheapest to the dearest, and `policy` (a plan) chooses among them; an
+    artifact named `policy` is the file of what it was fitted to, where it has one.
     """
 
     name: str
@@ -51,6 +65,8 @@ class Release(Struct, frozen=True, omit_defaults=True):
     training: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     calibration: tuple[Measurement, ...] = ()
+    members: tuple[Member, ...] = ()
+    policy: Any = None
 
     @property
     def digest(self) -> str:
@@ -67,4 +83,6 @@ class Release(Struct, frozen=True, omit_defaults=True):
         plans = (self.preprocessing, self.wrappers, self.serving, self.features)
         # The order of the inputs decides answers too; that of settings and features does not.
         decides = [files, list(self.signature.inputs.items()), list(self.signature.outputs.items()), *plans]
+        if self.members:
+            decides += [self.members, self.policy]
         return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()

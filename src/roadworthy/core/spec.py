@@ -112,10 +112,25 @@ class Data(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     history: str = ""
 
 
+class MemberSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One of several models that answer together: its file, what runs it, and what 1,000 rows of it cost.
+
+    A model elsewhere has no file: its engine is a plan such as `remote` with the address.
+    """
+
+    file: str = ""
+    engine: Any = ""
+    preprocessing: tuple[Any, ...] = ()
+    wrappers: tuple[Any, ...] = ()
+    usd_per_1k: float = 0.0
+
+
 class ModelSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The model file, the engine that runs it (a plan), its wrappers, and `train`: `file.py:function`.
 
-    A model that runs elsewhere has no file; `roadworthy gap --endpoint` measures it there.
+    A model that runs elsewhere has no file; `roadworthy gap --endpoint` measures it there. Several models that answer
+    together are its `members`, from the cheapest to the dearest, among which the `policy` (a plan) chooses; what that
+    was fitted to is the JSON file `policy_file`.
     """
 
     file: str = ""
@@ -124,6 +139,9 @@ class ModelSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=T
     wrappers: tuple[Any, ...] = ()
     train: str = ""
     card: str = ""
+    members: Mapping[str, MemberSpec] = field(default_factory=dict)
+    policy: Any = None
+    policy_file: str = ""
 
 
 class Stage(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

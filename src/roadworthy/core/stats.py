@@ -208,13 +208,14 @@ def _placements(y: NDArray[np.bool_], p: NDArray[np.float64]) -> NDArray[np.floa
     """For each row the share of the other class that it is ranked right against, ties counting half."""
     import numpy as np
 
-    ranks, placed = _midranks(p), np.empty(len(y))
-    placed[y] = (ranks[y] - _midranks(p[y])) / (~y).sum()
-    placed[~y] = 1 - (ranks[~y] - _midranks(p[~y])) / y.sum()
+    ranks, placed = midranks(p), np.empty(len(y))
+    placed[y] = (ranks[y] - midranks(p[y])) / (~y).sum()
+    placed[~y] = 1 - (ranks[~y] - midranks(p[~y])) / y.sum()
     return placed
 
 
-def _midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rank of each value, from 1; equal values share the middle of theirs."""
     import numpy as np
 
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)

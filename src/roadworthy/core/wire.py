@@ -34,11 +34,16 @@ class Tensor(Struct, frozen=True):
     data: Any
 
 
-class Step(Struct, frozen=True):
-    """One stop of a request on its way (a cascade level, a guard, a fallback) and why it went on or stayed."""
+class Step(Struct, frozen=True, omit_defaults=True):
+    """One stop of a request on its way (a cascade level, a guard, a fallback) and why it went on or stayed.
+
+    `usd` is what this stop alone cost and `seconds` how long it took, where that is known: what was asked in vain, too.
+    """
 
     at: str
     because: str
+    usd: float | None = None
+    seconds: float | None = None
 
 
 class Request(Struct, frozen=True):
@@ -68,7 +73,8 @@ class Request(Struct, frozen=True):
 class Response(Struct, frozen=True):
     """What a handler answers: tensors, or a stream of tensors that is drained as it arrives.
 
-    `confidence` has one entry a row; `seconds` holds stage timings (`queue`, `model`, `total`, ...).
+    `confidence` has one entry a row; `seconds` holds stage timings (`queue`, `model`, `total`, ...). `path` is the way
+    that all rows went together; where they parted, row k went on along `paths[k]`, and pays for that alone.
     """
 
     id: str
@@ -81,6 +87,20 @@ class Response(Struct, frozen=True):
     seconds: Mapping[str, float] = field(default_factory=dict)
     usd: float | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    paths: Sequence[tuple[Step, ...]] | None = None
+
+    def row_path(self, row: int) -> tuple[Step, ...]:
+        """The whole way of one row."""
+        return self.path if self.paths is None else (*self.path, *self.paths[row])
+
+    def row_usd(self, row: int, rows: int) -> float | None:
+        """What one of `rows` rows cost: an even share of what all cost, or what its own way cost where they parted."""
+        if self.usd is None or not rows:
+            return None
+        if self.paths is None:
+            return self.usd / rows
+        own = [sum(step.usd or 0.0 for step in way) for way in self.paths]
+        return own[row] + (self.usd - sum(own)) / rows
 
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roadworthy.core.measure import Measurement
 from roadworthy.core.sample import Sample
-from roadworthy.core.stats import mean, proportion
+from roadworthy.core.stats import mean, midranks, proportion
 from roadworthy.evaluate.slices import ALL, SliceKind, facets
 
 Floats = NDArray[np.float64]
@@ -146,9 +146,7 @@ def _tail(hits: int, inside: int, total: int, n: int) -> float:
 
 def _ranks(values: Floats) -> Floats:
     """Midranks in (0, 1): losses with a long tail would make one row look like a slice."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    upto = np.cumsum(counts)
-    return np.asarray((upto - (counts - 1) / 2)[inverse] / (len(values) + 1), dtype=np.float64)
+    return midranks(values) / (len(values) + 1)
 
 
 def _corrected(p: Sequence[float], correction: Correction) -> list[float]:

@@ -40,6 +40,8 @@ _ARRAYS: dict[Datatype, np.dtype[Any]] = {datatype: dtype for dtype, datatype in
 
 # An engine's array of this name is not an output: it says how sure each row is, and becomes `Response.confidence`.
 CONFIDENCE = "confidence"
+# An array (n,) of tuples of names is no output either: it becomes `Response.prediction_set`.
+SETS = "prediction_set"
 
 
 class Block(NamedTuple):
@@ -86,7 +88,7 @@ def scatter(outputs: Mapping[str, NDArray[Any]], rows: Sequence[int]) -> list[di
     """
     answers: list[dict[str, Tensor]] = [{} for _ in rows]
     for name, values in outputs.items():
-        if name == CONFIDENCE:
+        if name in (CONFIDENCE, SETS):
             continue
         array = np.asarray(values)
         if array.ndim == 0 or len(array) != sum(rows):
@@ -116,6 +118,12 @@ def confidence_of(outputs: Mapping[str, NDArray[Any]]) -> list[float] | None:
     if many is not None and np.ndim(many) == 2:
         return _listed(np.max(many, axis=1))
     return None
+
+
+def sets_of(outputs: Mapping[str, NDArray[Any]]) -> list[Sequence[str]] | None:
+    """The prediction set of each row, where the engine or a wrapper made one."""
+    found: list[Sequence[str]] | None = outputs[SETS].tolist() if SETS in outputs else None
+    return found
 
 
 def array_of(tensor: Tensor) -> NDArray[Any]:

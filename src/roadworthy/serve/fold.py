@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from roadworthy.core.errors import SpecError, nearest
 from roadworthy.core.wire import Handler, Request, Response, Tensor
 from roadworthy.serve.base import Engine, Wrapper
-from roadworthy.serve.columns import CONFIDENCE, array_of, confidence_of
+from roadworthy.serve.columns import CONFIDENCE, SETS, array_of, confidence_of, sets_of
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -26,7 +26,7 @@ class OnOutputs(Protocol):
     """A wrapper that can be folded: its `on_outputs` does to a batch's arrays what it does to a response.
 
     Pure, row by row, order kept; what it does not change it hands on. An array named `confidence` beside the outputs
-    says how sure each row is.
+    says how sure each row is, one named `prediction_set` (n,) holds a tuple of names for each row.
     """
 
     def on_outputs(self, outputs: Arrays) -> Arrays: ...
@@ -73,10 +73,15 @@ async def on_response(wrapper: OnOutputs, inner: Handler, request: Request) -> R
     outputs = {
         name: _tensor(name, array, response.outputs.get(name), given.get(name))
         for name, array in found.items()
-        if name != CONFIDENCE
+        if name not in (CONFIDENCE, SETS)
     }
-    sure = confidence_of(found)
-    return replace(response, outputs=outputs, confidence=response.confidence if sure is None else sure)
+    sure, sets = confidence_of(found), sets_of(found)
+    return replace(
+        response,
+        outputs=outputs,
+        confidence=response.confidence if sure is None else sure,
+        prediction_set=response.prediction_set if sets is None else sets,
+    )
 
 
 def output_named(outputs: Arrays, name: str, use: str) -> NDArray[Any]:

@@ -110,7 +110,6 @@ def rows_of(request: Request, response: Response, error: str | None = None) -> l
         asked = {name: _only(tensor.data) for name, tensor in inputs.items()}
         answered = {name: _only(tensor.data) for name, tensor in outputs.items()}
         return [_record(request, response, error, 0, request.id, asked, answered, response.usd)]
-    usd = None if response.usd is None else response.usd / max(1, n)
     given = {name: values_of(tensor) for name, tensor in inputs.items()}
     found = {name: values_of(tensor) for name, tensor in outputs.items()}
     return [
@@ -122,7 +121,7 @@ def rows_of(request: Request, response: Response, error: str | None = None) -> l
             f"{request.id}.{k}",
             {name: values[k] for name, values in given.items()},
             {name: values[k] for name, values in found.items()},
-            usd,
+            response.row_usd(k, n),
         )
         for k in range(n)
     ]
@@ -149,7 +148,7 @@ def _record(
         outputs,
         None if sure is None else float(sure[k]),
         None if sets is None else tuple(sets[k]),
-        response.path,
+        response.path if response.paths is None else response.row_path(k),
         response.seconds,
         None,
         usd,

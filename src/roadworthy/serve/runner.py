@@ -11,7 +11,7 @@ from roadworthy.core.errors import BadRequest, Late, Overloaded, RoadworthyError
 from roadworthy.core.spec import Signature
 from roadworthy.core.wire import Response
 from roadworthy.serve.base import Engine
-from roadworthy.serve.columns import blocks_of, confidence_of, gather, scatter
+from roadworthy.serve.columns import blocks_of, confidence_of, gather, scatter, sets_of
 from roadworthy.serve.cost_line import CostLine
 from roadworthy.serve.lines import Caller
 from roadworthy.serve.retry_budget import RetryBudget
@@ -65,12 +65,17 @@ class Runner:
         self, callers: Sequence[Caller], outputs: Mapping[str, NDArray[Any]], started: float, seconds: float
     ) -> list[Response]:
         cut, sure = scatter(outputs, [caller.rows for caller in callers]), confidence_of(outputs)
+        sets = sets_of(outputs)
         answers, start, release = [], 0, self.release
         for caller, tensors in zip(callers, cut, strict=True):
             stop = start + caller.rows
             confidence = None if sure is None else sure[start:stop]
+            held = None if sets is None else sets[start:stop]
             times = {"queue": started - caller.since, "model": seconds}
-            answers.append(Response(caller.request.id, tensors, release, confidence=confidence, seconds=times))
+            answer = Response(
+                caller.request.id, tensors, release, confidence=confidence, prediction_set=held, seconds=times
+            )
+            answers.append(answer)
             start = stop
         return answers
 

@@ -254,11 +254,17 @@ def _base_columns(rows: Sequence[HotRow], bodies: Sequence[Body], rest: _Rest, w
 
 
 def _path_text(path: Sequence[Step]) -> str:
-    return msgspec.json.encode([(step.at, step.because) for step in path]).decode()
+    return msgspec.json.encode([_told(step) for step in path]).decode()
+
+
+def _told(step: Step) -> tuple[Any, ...]:
+    if step.usd is None and step.seconds is None:
+        return (step.at, step.because)
+    return (step.at, step.because, step.usd, step.seconds)
 
 
 def _steps(path: str) -> tuple[Step, ...]:
-    return tuple(Step(at, because) for at, because in msgspec.json.decode(path))
+    return tuple(Step(*told) for told in msgspec.json.decode(path))
 
 
 def _ext(code: int, data: memoryview) -> list[float]:

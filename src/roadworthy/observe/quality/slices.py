@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from roadworthy.core.measure import Measurement
-from roadworthy.core.stats import mean, proportion
+from roadworthy.core.stats import mean, midranks, proportion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -208,9 +208,7 @@ def _tail(hits: int, inside: int, total: int, n: int) -> float:
 
 def _ranks(values: Floats) -> Floats:
     """Midranks in (0, 1)."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    upto = np.cumsum(counts)
-    return np.asarray((upto - (counts - 1) / 2)[inverse] / (len(values) + 1), dtype=np.float64)
+    return midranks(values) / (len(values) + 1)
 
 
 def _corrected(p: Sequence[float], correction: Correction) -> list[float]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.measure import Measurement
-from roadworthy.core.stats import nothing, z_of
+from roadworthy.core.stats import midranks, nothing, z_of
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed, pairs
 from roadworthy.rollout.statistics.losses import Metric, answers_of, losses
@@ -143,7 +143,7 @@ def rank_correlation(both: AnswerPairs, confidence: float = 0.95) -> Measurement
     """Spearman's correlation of single numbers, with the interval of Bonett and Wright (2000) for one look."""
     if both.before.ndim == 2 or both.n < 10:
         return nothing("rank_correlation")
-    ranks = [_midranks(values) for values in (both.before, both.after)]
+    ranks = [midranks(values) for values in (both.before, both.after)]
     spreads = [float(rank.std()) for rank in ranks]
     if not all(spreads):
         return nothing("rank_correlation")
@@ -155,12 +155,6 @@ def rank_correlation(both: AnswerPairs, confidence: float = 0.95) -> Measurement
     half = z_of(confidence) * math.sqrt((1 + found**2 / 2) / (both.n - 3))
     low, high = (math.tanh(math.atanh(found) + side * half) for side in (-1, 1))
     return Measurement("rank_correlation", found, both.n, low, high, conditions=at)
-
-
-def _midranks(values: Floats) -> Floats:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    upto = np.cumsum(counts)
-    return np.asarray((upto - (counts - 1) / 2)[inverse], np.float64)
 
 
 def _is_text(column: NDArray[Any]) -> bool:

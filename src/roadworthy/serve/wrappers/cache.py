@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from roadworthy.core.measure import Measurement
+from roadworthy.core.rows import asking
 from roadworthy.core.wire import Handler, Request, Response, Step, Tensor
 from roadworthy.serve.base import wrapper
 from roadworthy.serve.economics import Tally, measured
 from roadworthy.serve.fingerprint import Fingerprint
 from roadworthy.serve.flights import ALONE, LEAD, Flights
-from roadworthy.serve.kept import Row, asking, decoded, encoded, joined, rows_in
+from roadworthy.serve.kept import Row, decoded, encoded, joined, rows_in
 from roadworthy.serve.shelf import Shelf
 
 MISS = Step("cache", "miss")
