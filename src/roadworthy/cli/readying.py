@@ -68,13 +68,16 @@ def artefacts_of(spec: Spec, state: State, now: float) -> Artefacts:
 
 def _rollouts(state: State, deployment: str) -> tuple[PastRollout, ...]:
     with state.engine.execution_options(reading=True).connect() as connection:
-        return tuple(_past(found) for found in all_of(connection, deployment))
+        return tuple(past(found) for found in all_of(connection, deployment))
 
 
-def _past(found: RolloutState) -> PastRollout:
+def past(found: RolloutState) -> PastRollout:
+    """What readiness asks of one rollout; its labels are those of the gate that judged the most of them."""
     modes = tuple(dict.fromkeys(stage.mode for stage in found.plan.stages[: found.stage + 1]))
     gates = tuple(read_plan(signal.gate)[0] for signal in found.plan.hierarchy)
-    labels = max((m.n for v in found.verdicts if v.of in QUALITY for m in v.evidence), default=0)
+    # A verdict is called as its signal is ("quality metric=auc"); the gate stands in the plan.
+    judged = [v for v, place in zip(found.verdicts, found.asked, strict=True) if gates[place] in QUALITY]
+    labels = max((m.n for v in judged for m in v.evidence), default=0)
     return PastRollout(found.id, found.candidate, found.status, found.started_at, modes, gates, labels)
 
 
