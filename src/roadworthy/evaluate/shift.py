@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from roadworthy.core.language import language_of
 from roadworthy.core.measure import Measurement
+from roadworthy.core.multiplicity import holm
 from roadworthy.core.sample import Sample
 from roadworthy.core.stats import chi2_survival, nothing, z_of
 
@@ -38,7 +39,7 @@ def shift(lab: Sample, production: Sample, ignore: Sequence[str] = ()) -> tuple[
         if name in production.columns and name not in ignore
         for measured in _compared(name, lab, production)
     ]
-    return _holm(found)
+    return _corrected(found)
 
 
 def answers_shift(lab: Array, production: Array, where: str = "answers") -> tuple[Measurement, ...]:
@@ -182,10 +183,9 @@ def _kolmogorov(value: float) -> float:
     return min(1.0, max(0.0, 2 * math.fsum(terms)))
 
 
-def _holm(found: Sequence[Measurement]) -> tuple[Measurement, ...]:
-    known = sorted((m for m in found if m.n), key=lambda m: m.conditions["p"])
-    reached, corrected = 0.0, []
-    for k, measured in enumerate(known):
-        reached = max(reached, min(1.0, measured.conditions["p"] * (len(known) - k)))
-        corrected.append(replace(measured, conditions={**measured.conditions, "p": reached}))
-    return (*sorted(corrected, key=lambda m: -m.value), *(m for m in found if not m.n))
+def _corrected(found: Sequence[Measurement]) -> tuple[Measurement, ...]:
+    """What was measured, the largest first, its p-values made to count all columns."""
+    known = [m for m in found if m.n]
+    adjusted = holm([m.conditions["p"] for m in known])
+    told = [replace(m, conditions={**m.conditions, "p": p}) for m, p in zip(known, adjusted, strict=True)]
+    return (*sorted(told, key=lambda m: -m.value), *(m for m in found if not m.n))

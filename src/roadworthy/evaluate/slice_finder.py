@@ -6,19 +6,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from roadworthy.core.measure import Measurement
+from roadworthy.core.multiplicity import Correction, corrected
 from roadworthy.core.sample import Sample
 from roadworthy.core.stats import mean, midranks, proportion
 from roadworthy.evaluate.slices import ALL, SliceKind, facets
 
 Floats = NDArray[np.float64]
-Correction = Literal["holm", "benjamini-hochberg"]
 _CHUNK = 8192
 
 
@@ -74,7 +73,7 @@ def weak_slices(
     binary = bool(np.isin(errors, (0.0, 1.0)).all())
     marks = errors if binary else _ranks(errors)
     tested = _tested(parts, marks, at_least, binary, pairs)
-    levels = _corrected([p for _, p in tested], correction)
+    levels = corrected([p for _, p in tested], correction)
     found = [(pair, level) for (pair, _), level in zip(tested, levels, strict=True) if level <= alpha]
     kept = list(_telling(parts, marks, found, alpha / max(1, len(tested)), binary, most))
     return tuple(_weak(parts.where(pair), errors, parts.rows(pair), p, len(tested), binary) for pair, p in kept)
@@ -147,17 +146,6 @@ def _tail(hits: int, inside: int, total: int, n: int) -> float:
 def _ranks(values: Floats) -> Floats:
     """Midranks in (0, 1): losses with a long tail would make one row look like a slice."""
     return midranks(values) / (len(values) + 1)
-
-
-def _corrected(p: Sequence[float], correction: Correction) -> list[float]:
-    """The p-values (in order) as they are after correction for their number."""
-    m, levels = len(p), np.array(p, dtype=np.float64)
-    if correction == "holm":
-        adjusted = np.maximum.accumulate(levels * (m - np.arange(m)))
-    else:
-        adjusted = np.minimum.accumulate((levels * m / np.arange(1, m + 1))[::-1])[::-1]
-    found: list[float] = np.minimum(adjusted, 1.0).tolist()
-    return found
 
 
 def _telling(

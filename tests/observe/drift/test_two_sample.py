@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from roadworthy.core.measure import Measurement
-from roadworthy.observe.drift.two_sample import beyond_chance, compared, holm, judged, ks, ks_p, rank_sum_p
+from roadworthy.observe.drift.two_sample import beyond_chance, compared, judged, ks, ks_p, rank_sum_p
 
 
 def normal(n, seed=0, shift=0.0):
@@ -50,12 +50,6 @@ def test_a_p_value_is_the_limit_law_of_scipy():
     for distance in (0.02, 0.05, 0.1, 0.3):
         expected = stats.kstwobign.sf(distance * np.sqrt(500.0))
         assert ks_p(distance, 1000, 1000) == pytest.approx(expected, abs=1e-6)
-
-
-def test_holm_counts_every_test_and_keeps_the_order():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_nulls_are_a_test_of_their_own():

@@ -15,7 +15,7 @@ from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
 from roadworthy.rollout.shadows.answer_pairs import paired
 from roadworthy.rollout.shadows.pair_slices import parts_of
-from roadworthy.rollout.shadows.shadow_report import Comparison, ShadowReport, compare_shadow, holm
+from roadworthy.rollout.shadows.shadow_report import Comparison, ShadowReport, compare_shadow
 from roadworthy.rollout.shadows.shadow_text import shadow_text
 
 
@@ -202,11 +202,6 @@ def test_a_report_goes_to_json_and_back_and_its_text_names_every_measurement() -
     shown = text(report)
     assert all(found.name in shown for found in report.measured)
     assert "origin=LGA" in shown
-
-
-def test_holm_is_as_statsmodels_would_have_it() -> None:
-    assert holm([0.01, 0.2, 0.03, 0.04]) == pytest.approx([0.04, 0.2, 0.09, 0.09])
-    assert holm([]) == []
 
 
 def test_an_impossible_confidence_is_refused() -> None:

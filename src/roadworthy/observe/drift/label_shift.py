@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roadworthy.core.measure import Measurement
+from roadworthy.core.multiplicity import holm
 from roadworthy.observe.drift.laws import Rows, effective
-from roadworthy.observe.drift.two_sample import holm, ks_p
+from roadworthy.observe.drift.two_sample import ks_p
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

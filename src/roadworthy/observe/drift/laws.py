@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roadworthy.core.measure import Measurement
+from roadworthy.core.multiplicity import holm
 from roadworthy.core.stats import chi2_survival
 from roadworthy.core.window import Window
 from roadworthy.observe.detectors.classifier import Classifier, Score
 from roadworthy.observe.detectors.outputs import classes
 from roadworthy.observe.drift.encoding import Columns, aligned, is_null, nulls_in, rows_of
-from roadworthy.observe.drift.two_sample import compared, holm
+from roadworthy.observe.drift.two_sample import compared
 from roadworthy.observe.quality.answers import answers_of
 
 if TYPE_CHECKING:

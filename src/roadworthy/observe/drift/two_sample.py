@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roadworthy.core.measure import Measurement, Verdict
+from roadworthy.core.multiplicity import holm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,16 +69,6 @@ def ks_p(distance: float, n: int, m: int) -> float:
         return 1.0
     terms = np.where(SERIES % 2, 2.0, -2.0) * np.exp(-2.0 * (SERIES * scaled) ** 2)
     return float(min(1.0, max(0.0, terms.sum())))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Each p-value made to count all tests (Holm 1979): those at most alpha are beyond chance, all tests together."""
-    adjusted = [1.0] * len(p_values)
-    most = 0.0
-    for rank, k in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
-        most = max(most, min(1.0, p_values[k] * (len(p_values) - rank)))
-        adjusted[k] = most
-    return adjusted
 
 
 def compared(name: str, reference: NDArray[np.float64], current: NDArray[np.float64]) -> list[Measurement]:

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import Struct
 
 from roadworthy.core.measure import Measurement
+from roadworthy.core.multiplicity import Correction, corrected
 from roadworthy.core.stats import mean, midranks, proportion
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-Correction = Literal["holm", "benjamini-hochberg"]
 # Numbers with more distinct values than this are cut at their quantiles.
 MOST_VALUES = 12
 MOST_CATEGORIES = 40
@@ -70,7 +70,7 @@ def worse_slices(
     marks = _Marks(loss if binary else _ranks(loss), binary)
     facets = [_facet(column, values[known], quantiles) for column, values in columns.items() if values.ndim == 1]
     tested = sorted(_tested(facets, marks, at_least, pairs), key=lambda part: (part.p, -part.z))
-    levels = _corrected([part.p for part in tested], correction)
+    levels = corrected([part.p for part in tested], correction)
     found = [(part, p) for part, p in zip(tested, levels, strict=True) if p <= alpha]
     telling = _telling(found, marks, alpha / max(1, len(tested)), most)
     return tuple(_slice(part, p, loss, binary, name, len(tested)) for part, p in telling)
@@ -209,17 +209,6 @@ def _tail(hits: int, inside: int, total: int, n: int) -> float:
 def _ranks(values: Floats) -> Floats:
     """Midranks in (0, 1)."""
     return midranks(values) / (len(values) + 1)
-
-
-def _corrected(p: Sequence[float], correction: Correction) -> list[float]:
-    """The p-values (in order) as they are after correction for their number."""
-    m, levels = len(p), np.array(p, dtype=np.float64)
-    if correction == "holm":
-        adjusted = np.maximum.accumulate(levels * (m - np.arange(m)))
-    else:
-        adjusted = np.minimum.accumulate((levels * m / np.arange(1, m + 1))[::-1])[::-1]
-    found: list[float] = np.minimum(adjusted, 1.0).tolist()
-    return found
 
 
 def _telling(

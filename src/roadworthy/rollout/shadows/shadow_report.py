@@ -6,7 +6,7 @@ It says what differs and by how much, never whether that is allowed: a gate does
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from roadworthy.core.measure import Measurement
+from roadworthy.core.multiplicity import holm
 from roadworthy.core.stats import calibration_error, nothing
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed
@@ -177,19 +178,6 @@ def _two_shares(hit: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
         return 1.0
     gap = float(hit[inside].mean() - hit[~inside].mean())
     return math.erfc(gap / math.sqrt(share * (1 - share) * (1 / n + 1 / m)) / math.sqrt(2)) / 2
-
-
-def holm(raw: Sequence[float]) -> list[float]:
-    """The p-values of a family, corrected step by step (Holm 1979): one below 0.05 is wrong in 5 % of families.
-
-    >>> holm([0.01, 0.2, 0.03])
-    [0.03, 0.2, 0.06]
-    """
-    corrected, highest = [1.0] * len(raw), 0.0
-    for place, k in enumerate(np.argsort(raw, kind="stable").tolist()):
-        highest = max(highest, min(1.0, (len(raw) - place) * raw[k]))
-        corrected[k] = highest
-    return corrected
 
 
 def _rate(name: str, hits: int, n: int, how: Comparison, where: str = "") -> Measurement:
