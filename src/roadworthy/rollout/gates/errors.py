@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from roadworthy.core.measure import Verdict
 from roadworthy.core.window import Window
-from roadworthy.rollout.arms import failed, merged, pairs, requests, shadowed, without_inputs
+from roadworthy.rollout.arms import failed, requests, without_inputs
 from roadworthy.rollout.base import Expected, Need, gate
 from roadworthy.rollout.statistics.power import need_of_requests
 from roadworthy.rollout.statistics.rates import Hits, NoMoreOften
@@ -32,11 +30,7 @@ class Errors:
 
     def __call__(self, control: Window, candidate: Window) -> Verdict:
         control, candidate = requests(without_inputs(control)), requests(without_inputs(candidate))
-        if shadowed(candidate):
-            stable, mirrored = pairs(control, candidate)
-            return self._rule(Hits.of_pairs(failed(control)[stable], failed(candidate)[mirrored]))
-        order, on_candidate = merged(control, candidate)
-        return self._rule(Hits.of_split(on_candidate, np.concatenate([failed(control), failed(candidate)])[order]))
+        return self._rule(Hits.of_arms(control, candidate, failed))
 
     def plan(self, expected: Expected) -> Need:
         """Requests until a candidate that fails as often as stable did passes."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from roadworthy.core.measure import Verdict
 from roadworthy.core.window import Window
-from roadworthy.rollout.arms import merged, pairs, requests, shadowed
+from roadworthy.rollout.arms import requests
 from roadworthy.rollout.base import Expected, Need, gate
 from roadworthy.rollout.statistics.power import need_of_requests
 from roadworthy.rollout.statistics.rates import Hits, NoMoreOften
@@ -34,13 +34,7 @@ class Guard:
     least: int = 100
 
     def __call__(self, control: Window, candidate: Window) -> Verdict:
-        control, candidate = requests(control), requests(candidate)
-        if shadowed(candidate):
-            stable, mirrored = pairs(control, candidate)
-            return self._rule(Hits.of_pairs(self._stopped(control)[stable], self._stopped(candidate)[mirrored]))
-        order, on_candidate = merged(control, candidate)
-        hit = np.concatenate([self._stopped(control), self._stopped(candidate)])[order]
-        return self._rule(Hits.of_split(on_candidate, hit))
+        return self._rule(Hits.of_arms(requests(control), requests(candidate), self._stopped))
 
     def plan(self, expected: Expected) -> Need:
         """Requests until a candidate that is stopped as often as stable was passes."""

@@ -13,7 +13,7 @@ from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed, merged, pairs, requests, shadowed
 from roadworthy.rollout.base import Expected, Need, gate
-from roadworthy.rollout.statistics.sequential import block_ends, rate_bounds
+from roadworthy.rollout.statistics.sequential import block_ends, log_beta, rate_bounds
 
 # How sure the two bettors are that a wrong share is near the right one: one bets on small slips, one on a broken split.
 _SURENESS = (200.0, 4.0)
@@ -155,14 +155,8 @@ class SampleRatio:
 def _log_evidence(x: int, n: int, share: float) -> float:
     """Log of the likelihood of x of n mixed over two Beta laws around `share`, against that under `share` itself."""
     null = x * math.log(share) + (n - x) * math.log1p(-share)
-    mixed = [
-        _log_beta(c * share + x, c * (1 - share) + n - x) - _log_beta(c * share, c * (1 - share)) for c in _SURENESS
-    ]
+    mixed = [log_beta(c * share + x, c * (1 - share) + n - x) - log_beta(c * share, c * (1 - share)) for c in _SURENESS]
     return float(np.logaddexp(mixed[0], mixed[1])) - math.log(2) - null
-
-
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
 def _doubling() -> Iterator[float]:

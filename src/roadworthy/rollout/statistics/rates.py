@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.stats import nothing
+from roadworthy.core.window import Window
+from roadworthy.rollout.arms import merged, pairs, shadowed
 from roadworthy.rollout.statistics.sequential import evidence_of_pairs, evidence_of_split, rate_bounds
 
 
@@ -23,6 +26,15 @@ class Hits:
     n_candidate: int
     log_evidence: float
     highest: float
+
+    @classmethod
+    def of_arms(cls, control: Window, candidate: Window, hit: Callable[[Window], NDArray[np.bool_]]) -> Hits:
+        """From the requests of both arms; those of a shadow are compared with the same requests on stable."""
+        if shadowed(candidate):
+            stable, mirrored = pairs(control, candidate)
+            return cls.of_pairs(hit(control)[stable], hit(candidate)[mirrored])
+        order, on_candidate = merged(control, candidate)
+        return cls.of_split(on_candidate, np.concatenate([hit(control), hit(candidate)])[order])
 
     @classmethod
     def of_pairs(cls, control: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> Hits:

@@ -96,7 +96,7 @@ def rate_bounds(hits: int, n: int, alpha: float, near: float = 0.01) -> tuple[fl
     if n == 0:
         return 0.0, 1.0
     priors = [(0.5, 0.5), (0.5, 0.5 / near)]
-    logs = [_log_beta(a + hits, b + n - hits) - _log_beta(a, b) - math.log(2) for a, b in priors]
+    logs = [log_beta(a + hits, b + n - hits) - log_beta(a, b) - math.log(2) for a, b in priors]
     limit = float(np.logaddexp(logs[0], logs[1])) + math.log(alpha)
     seen = hits / n
 
@@ -176,7 +176,8 @@ def difference_of_split(candidate: NDArray[np.bool_], value: NDArray[np.float64]
     return difference, spread_in_time(pull) * math.sqrt(len(value) / effective), effective
 
 
-def _log_beta(a: float, b: float) -> float:
+def log_beta(a: float, b: float) -> float:
+    """The logarithm of the beta function."""
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
