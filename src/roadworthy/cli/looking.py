@@ -16,12 +16,11 @@ from roadworthy.app.changes import Changes
 from roadworthy.cli.background import beside_block
 from roadworthy.cli.flows import controller_of
 from roadworthy.cli.incidents import telling
-from roadworthy.cli.opening import registry_of
+from roadworthy.cli.opening import open_state, registry_of
 from roadworthy.core.errors import Missing
 from roadworthy.core.spec import Spec
 from roadworthy.rollout.control.incident import Incident
 from roadworthy.rollout.controller import Controller
-from roadworthy.store.state import State
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def _look_until(
     now: Callable[[], float],
     on_incident: Tell | None,
 ) -> None:
-    with State.open(directory, spec.serving.durability, spec.log, metadata=spec.store.metadata) as state:
+    with open_state(spec, directory) as state:
         registry = registry_of(spec, state)
         controller = controller_of(spec, state, registry, on_incident or telling(spec, state, registry))
         changes = Changes(state.engine)

@@ -12,6 +12,7 @@ from roadworthy.core.project import read_project
 from roadworthy.core.spec import Spec
 
 if TYPE_CHECKING:
+    from roadworthy.core.artifact import Release
     from roadworthy.registry.releases import Registry
     from roadworthy.store.state import State
 
@@ -33,21 +34,19 @@ def open_spec(args: argparse.Namespace, check_files: bool = True) -> Spec:
     return read_project(args.project, check_files, catalogs())
 
 
-def open_state(spec: Spec) -> State:
-    """The project's state directory, made at its first use."""
+def open_state(spec: Spec, directory: Path | None = None) -> State:
+    """The project's state directory, or the one that is given; made at its first use."""
     from roadworthy.store.state import State
 
-    return State.open(spec.state, spec.serving.durability, spec.log, spec.store.metadata)
+    return State.open(directory or spec.state, spec.serving.durability, spec.log, spec.store.metadata)
 
 
 def existing_state(spec: Spec, directory: Path | None = None) -> State:
     """The state directory of a project that something was done with already; its own unless another one is given."""
-    from roadworthy.store.state import State
-
     place = directory or spec.state
     if not place.is_dir():
         raise Missing(f"nothing was done in {str(place)!r} yet: begin with `roadworthy release` or `roadworthy run`")
-    return State.open(place, spec.serving.durability, spec.log, spec.store.metadata)
+    return open_state(spec, place)
 
 
 def registry_of(spec: Spec, state: State) -> Registry:
@@ -55,3 +54,11 @@ def registry_of(spec: Spec, state: State) -> Registry:
     from roadworthy.registry.releases import Registry
 
     return Registry(state, spec.promotion, spec.root)
+
+
+def release_named(registry: Registry, spec: Spec, digest: str) -> Release:
+    """The release with this digest (or enough of it), without one what is stable now. Raises Missing."""
+    found = digest or registry.alias(spec.application.name, "stable")
+    if found is None:
+        raise Missing(f"{spec.application.name!r} has no stable release: name a digest from `roadworthy releases`")
+    return registry.get(found)

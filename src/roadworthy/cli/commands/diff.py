@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of, state_option
+from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of, release_named, state_option
 from roadworthy.cli.outcome import Outcome
 
 EXAMPLE = "roadworthy diff 3f2a9c 81b0d4 --project examples/flights"
@@ -20,14 +20,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Exit code 0 where they answer alike, 1 where they do not."""
-    from roadworthy.core.errors import Missing
     from roadworthy.registry.keeping.diff import diff, diff_text
 
     spec = open_spec(args, check_files=False)
     with existing_state(spec, args.state) as state:
         registry = registry_of(spec, state)
-        other = args.new or registry.alias(spec.application.name, "stable")
-        if other is None:
-            raise Missing(f"{spec.application.name!r} has no stable release to compare with: name a second digest")
-        found = diff(registry.get(args.old), registry.get(other))
+        found = diff(registry.get(args.old), release_named(registry, spec, args.new))
     return Outcome(found, diff_text(found), 0 if found.alike else 1)

@@ -6,14 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of, state_option
+from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of, release_named, state_option
 from roadworthy.cli.outcome import Outcome
-from roadworthy.core.errors import BadRequest, Missing
+from roadworthy.core.errors import BadRequest
 
 if TYPE_CHECKING:
-    from roadworthy.core.artifact import Release
     from roadworthy.core.spec import Spec
-    from roadworthy.registry.releases import Registry
 
 EXAMPLE = "roadworthy export card MODEL_CARD.md --project examples/flights"
 
@@ -39,7 +37,7 @@ def run(args: argparse.Namespace) -> Outcome:
         return _croissant(args, spec)
     with existing_state(spec, args.state) as state:
         registry = registry_of(spec, state)
-        release = _release(args, spec, registry)
+        release = release_named(registry, spec, args.release)
         from roadworthy.cli.exchanging import card_facts
 
         facts = card_facts(spec, state, release, args.licence)
@@ -82,11 +80,3 @@ def _file(args: argparse.Namespace) -> Path:
     if args.file is None:
         raise BadRequest(f"where to? `roadworthy export {args.form} FILE`")
     return Path(args.file)
-
-
-def _release(args: argparse.Namespace, spec: Spec, registry: Registry) -> Release:
-    name = spec.application.name
-    digest = args.release or registry.alias(name, "stable")
-    if digest is None:
-        raise Missing(f"{name!r} has no stable release: name one with `--release DIGEST`")
-    return registry.get(digest)

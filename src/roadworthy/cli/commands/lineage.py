@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of, state_option
+from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of, release_named, state_option
 from roadworthy.cli.outcome import Outcome
 
 EXAMPLE = "roadworthy lineage --project examples/flights"
@@ -20,14 +20,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """The tree, the release that was asked for marked in it."""
-    from roadworthy.core.errors import Missing
     from roadworthy.registry.keeping.lineage import draw_lineage, lineage_mermaid, lineage_text
 
     spec = open_spec(args, check_files=False)
     with existing_state(spec, args.state) as state:
-        registry = registry_of(spec, state)
-        asked = args.release or registry.alias(spec.application.name, "stable")
-        if asked is None:
-            raise Missing(f"{spec.application.name!r} has no stable release: name a digest from `roadworthy releases`")
-        found = draw_lineage(state, registry.get(asked).digest)
+        asked = release_named(registry_of(spec, state), spec, args.release)
+        found = draw_lineage(state, asked.digest)
     return Outcome(found, lineage_mermaid(found) if args.mermaid else lineage_text(found))

@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> Outcome:
 
     A stopped or killed run leaves its complete parts in OUT.parts, from which --resume goes on.
     """
+    from roadworthy.app.mixture import assembled
     from roadworthy.cli.scoring import IN_FLIGHT, score
-    from roadworthy.serve.assemble import assemble
 
     spec = open_spec(args, check_files=False)
     _check_output(args)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> Outcome:
         release = _release(spec, registry, args.release)
         job = _job(args, spec, release)
         job.wanted()  # a table that lacks a column is told before a large model is loaded
-        made = assemble(release, registry.files(release), spec.root, spec.serving)
+        made = assembled(release, registry.files(release), spec.root, spec.serving)
     made.warm_up()
     in_flight = max(1, min(IN_FLIGHT, spec.serving.queue // job.batch))
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from roadworthy.cli.opening import open_spec, project_option, state_option
+from roadworthy.cli.opening import open_spec, open_state, project_option, state_option
 from roadworthy.cli.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -42,12 +42,11 @@ def run(args: argparse.Namespace) -> Outcome:
     from roadworthy.cli.chores import chores_of
     from roadworthy.cli.spans import clock_of
     from roadworthy.cli.tending import Tender, tend_until, the_only_one
-    from roadworthy.store.state import State
 
     spec = open_spec(args, check_files=False)
     directory = args.state or spec.state
     with (
-        State.open(directory, spec.serving.durability, spec.log, spec.store.metadata) as state,
+        open_state(spec, directory) as state,
         the_only_one(directory),
         ExitStack() as opened,
     ):
