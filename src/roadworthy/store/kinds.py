@@ -154,10 +154,12 @@ def _fits(value: Any, kind: Kind) -> bool:
 
 
 def _list_of(types: set[type]) -> Kind:
+    """The kind of column for lists with elements of these types; a nested list does not hide what the others need."""
+    known = types & _OF_TYPE.keys()
+    if types and not known:
+        return "other"
     kind = "null"
-    for type_ in types:
-        if type_ not in _OF_TYPE:
-            return "other"
+    for type_ in known:
         kind = _join_single(kind, _OF_TYPE[type_])
     return f"list[{kind}]"
 
