@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.wire import Handler, Request, Response, Step, Tensor
-from roadworthy.serve.columns import CONFIDENCE, array_of, confidence_of
+from roadworthy.serve.columns import CONFIDENCE, SETS, array_of, confidence_of, sets_of
 from roadworthy.serve.fold import Folded, OnOutputs
 
 # Long beyond what any wrapper takes around a handler that answers at once: whoever is not back then is lost.
@@ -144,6 +144,8 @@ async def _check_row_counts(name: str, wrap: Callable[[Handler], Handler], input
             assert got[0] >= n == got[1], f"{name} answers {n} rows with a tensor of shape {tensor.shape}"
         sure = answer.confidence
         assert sure is None or len(sure) == n, f"{name} answers {n} rows with another number of confidences: {sure!r}"
+        sets = answer.prediction_set
+        assert sets is None or len(sets) == n, f"{name} answers {n} rows with another number of sets: {sets!r}"
 
 
 async def _check_exceptions(name: str, wrap: Callable[[Handler], Handler], inputs: Mapping[str, Tensor]) -> None:
@@ -166,14 +168,18 @@ async def _check_folded(name: str, made: Any, inputs: Mapping[str, Tensor]) -> N
         _see_alike(f"{name}, folded into the engine,", {**folded}, arrays)
         sure = confidence_of(folded)
         assert _close(answer.confidence, sure), f"{name} is sure by {answer.confidence!r}, and folded by {sure!r}"
+        held = sets_of(folded)
+        assert answer.prediction_set == held, f"{name} holds {answer.prediction_set!r}, and folded {held!r}"
         singles = [made.on_outputs({key: array[[k]] for key, array in given.items()}) for k in range(n)]
         for k, single in enumerate(singles):
             _see_alike(f"{name}, on row {k} alone,", single, {key: array[[k]] for key, array in folded.items()})
+            alone, among = sets_of(single), None if held is None else held[k : k + 1]
+            assert alone == among, f"{name}, on row {k} alone, holds {alone!r} instead of {among!r}"
 
 
 def _see_alike(what: str, got: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    names = got.keys() - {CONFIDENCE}
-    assert names == wanted.keys() - {CONFIDENCE}, f"{what} answers {sorted(names)} instead of {sorted(wanted)}"
+    names = got.keys() - {CONFIDENCE, SETS}
+    assert names == wanted.keys() - {CONFIDENCE, SETS}, f"{what} answers {sorted(names)} instead of {sorted(wanted)}"
     for name in names:
         assert got[name].shape == wanted[name].shape, f"{what} gives {name!r} the shape {got[name].shape}"
         assert _close(got[name], wanted[name]), f"{what} answers {got[name]!r} for {name!r} instead of {wanted[name]!r}"

@@ -108,3 +108,8 @@ def test_fit_refuses_what_it_cannot_learn_from(labels: list[float], p: list[floa
 
 def test_a_plan_makes_it() -> None:
     assert wrapper.make("calibrated:slope=0.9,intercept=-0.1") == Calibrated(0.9, -0.1)
+
+
+def test_fit_refuses_margins() -> None:
+    with pytest.raises(BadData, match=r"a probability is a number from 0 to 1, got 1\.5"):
+        fit([0, 1], [0.2, 1.5])

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from roadworthy.core.isotonic import Isotonic
 from roadworthy.core.measure import Measurement
 from roadworthy.core.stats import nothing, z_of
 from roadworthy.core.window import Window
 from roadworthy.observe.quality.answers import Answers, answers_of
-from roadworthy.observe.quality.isotonic import Isotonic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

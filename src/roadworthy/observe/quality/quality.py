@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import Struct
 
+from roadworthy.core.calibration import Bin
 from roadworthy.core.errors import BadData
 from roadworthy.core.measure import Decision, Measurement, Requirement, Verdict, judge, worst
 from roadworthy.core.record import Label
@@ -24,7 +25,7 @@ from roadworthy.observe.quality.audit import Audit, Drawn, Foretold, audit, trus
 from roadworthy.observe.quality.draws import Draw
 from roadworthy.observe.quality.label_delay import Arrival, arrival, as_known
 from roadworthy.observe.quality.label_free import Calibrated, both
-from roadworthy.observe.quality.reliability import Bin, coverage, reliability
+from roadworthy.observe.quality.reliability import coverage, reliability
 from roadworthy.observe.quality.slices import Slice, worse_slices
 
 if TYPE_CHECKING:

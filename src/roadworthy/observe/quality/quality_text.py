@@ -10,9 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from roadworthy.core.calibration import Bin
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.observe.quality.quality import Point, Quality
-from roadworthy.observe.quality.reliability import Bin
 from roadworthy.observe.quality.slices import Slice
 
 STYLES = {"pass": "green", "wait": "yellow", "fail": "bold red"}

@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from msgspec import Struct
-
+from roadworthy.core.calibration import Bin, reliability_bins
 from roadworthy.core.measure import Measurement
 from roadworthy.core.stats import mean, proportion
 from roadworthy.observe.quality.answers import Answers
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
-
-
-class Bin(Struct, frozen=True):
-    """Rows whose stated probability lies from `low` to `high`: its mean, and how often the event came true."""
-
-    low: float
-    high: float
-    stated: float
-    rate: Measurement
 
 
 def reliability(answers: Answers, most: int = 10, least_rows: int = 20) -> tuple[Bin, ...]:
@@ -34,15 +24,7 @@ def reliability(answers: Answers, most: int = 10, least_rows: int = 20) -> tuple
     if answers.kind == "number" or len(known.labels) < least_rows:
         return ()
     stated, event = (known.stated, known.labels) if known.kind == "binary" else (known.sure, known.correct)
-    bins = max(1, min(most, len(stated) // least_rows))
-    part = np.searchsorted(np.unique(np.quantile(stated, np.linspace(0, 1, bins + 1)[1:-1])), stated, side="right")
-    found = []
-    for k in np.unique(part).tolist():
-        inside = part == k
-        p, hits = stated[inside], int(event[inside].sum())
-        rate = proportion("rate", hits, len(p), f"{p.min():.3g}..{p.max():.3g}")
-        found.append(Bin(float(p.min()), float(p.max()), float(p.mean()), rate))
-    return tuple(found)
+    return reliability_bins(stated, event, most, least_rows)
 
 
 def coverage(

@@ -20,6 +20,8 @@ from roadworthy.serve.base import engine
 from roadworthy.serve.formats.base import LIMITS, Limits
 from roadworthy.serve.ports import ARRAYS, Port, check_ports, feed, taken
 from roadworthy.serve.safe_import import kind_of_file, load
+from roadworthy.serve.uncertainty.decomposition import Answers, spread
+from roadworthy.serve.uncertainty.dropout import Thinned
 
 _DATATYPES: Mapping[str, Datatype] = {
     "torch.float32": "FP32",
@@ -58,6 +60,10 @@ class Torch:
     columns; any other arrangement is written in `inputs`: parameter -> columns. Several answers are named by `outputs`,
     the one answer by `output` (`value`). `threads` is a setting of the whole process: the last model loaded decides
     for all of them. `device` is "cpu", "cuda" or "cuda:1". Files that hold code are refused unless `trust` is set.
+
+    With `dropout_samples` the class answers with that many of its own thinned nets, drawn by `seed` (MC dropout, Gal &
+    Ghahramani 2016): their mean, `epistemic` and `aleatoric`. `kind` says what it answers: `probabilities`, `logits`
+    (of which the mean probabilities become the answer) or `values`.
     """
 
     file: Path
@@ -71,6 +77,13 @@ class Torch:
     trust: bool = False
     limits: Limits = LIMITS
     folder: Path = Path()
+    dropout_samples: int = 0
+    seed: int = 0
+    kind: Answers = "probabilities"
+
+    def __post_init__(self) -> None:
+        if self.dropout_samples < 0 or self.dropout_samples == 1:
+            raise ValueError(f"`dropout_samples` must be 0 (no dropout) or at least 2, got {self.dropout_samples!r}")
 
     def __call__(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs of shape (n,) or (n, k). Raises BadData for a file that is refused or does not fit its code."""
@@ -79,7 +92,8 @@ class Torch:
             # Some graphs take no fewer rows than they were traced with; what is added is cut off again.
             more = {name: _padded(values, loaded.least) for name, values in columns.items()}
             return {name: values[:rows] for name, values in self(more).items()}
-        return self._named(self._run(columns))
+        found = self._named(self._run(columns))
+        return self._spread(found, rows) if self.dropout_samples else found
 
     def check(self, signature: Signature) -> None:
         """Raise BadData naming the first input that the model wants and the signature does not promise."""
@@ -118,8 +132,16 @@ class Torch:
         torch.set_num_threads(self.threads)
         found = load(Path(self.file), self.trust, self.limits)
         if hasattr(found, "graph_signature"):
+            if self.dropout_samples:
+                raise BadData(
+                    f"{str(self.file)!r} was exported for inference, which takes dropout out: `dropout_samples` needs "
+                    f"the tensors and `code: file.py:Model`"
+                )
             return _of_program(found, str(self.file), self.device)
-        return _of_module(self._module(found).eval().to(self.device))
+        loaded = _of_module(self._module(found).eval().to(self.device))
+        if not self.dropout_samples:
+            return loaded
+        return loaded._replace(run=Thinned(loaded.run, self.dropout_samples, self.seed))
 
     def _module(self, found: Any) -> Any:
         """The module of a class and its tensors; with `trust` it may have come whole."""
@@ -146,6 +168,16 @@ class Torch:
         with torch.inference_mode():
             fed = [self._fed(columns, port, dtype) for port, dtype in zip(loaded.ports, loaded.dtypes, strict=True)]
             return loaded.run(*fed)
+
+    def _spread(self, found: Mapping[str, NDArray[Any]], rows: int) -> dict[str, NDArray[Any]]:
+        """The one answer of the thinned nets, sample by sample below each other, as their mean and its split."""
+        if len(found) != 1:
+            raise BadData(f"with `dropout_samples` the model answers one tensor, got {len(found)}: {', '.join(found)}")
+        ((name, values),) = found.items()
+        if len(values) != rows * self.dropout_samples:
+            raise BadData(f"{self.code!r} was given {rows * self.dropout_samples} rows and answers {len(values)}")
+        given = spread(values.reshape(self.dropout_samples, rows, *values.shape[1:]), self.kind)
+        return {name: given.mean, "epistemic": given.epistemic, "aleatoric": given.aleatoric}
 
     def _fed(self, columns: Mapping[str, NDArray[Any]], port: Port, dtype: Any) -> Any:
         import torch

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from roadworthy.core.errors import BadData
 from roadworthy.core.wire import Handler, Tensor
 from roadworthy.serve.base import wrapper
+from roadworthy.serve.calibration.applied import Scores, logits_of, softmax
+from roadworthy.serve.calibration.labelled_rows import refuse_no_probabilities
 from roadworthy.serve.columns import CONFIDENCE
 from roadworthy.serve.fold import Arrays, on_response, output_named
 
@@ -25,13 +26,14 @@ COLDEST, HOTTEST = 1e-2, 1e2
 class Temperature:
     """Scores of k classes become probabilities: `softmax(scores / temperature)`, row by row.
 
-    Guo et al. 2017, "On calibration of modern neural networks". `output` (n, k) holds logits or logarithms of
-    probabilities, and afterwards the probabilities. The likeliest class stays the likeliest; confidence is its
-    probability. `fit` finds the number.
+    Guo et al. 2017, "On calibration of modern neural networks". `output` (n, k) holds logits, or probabilities where
+    `of` says so (their logarithms are then the scores), and afterwards the probabilities. The likeliest class stays
+    the likeliest; confidence is its probability. `fit` finds the number.
     """
 
     temperature: float = 1.0
     output: str = "scores"
+    of: Scores = "logits"
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -51,11 +53,11 @@ class Temperature:
         scores = output_named(outputs, self.output, "make probabilities of")
         if scores.ndim != 2:
             raise BadData(f"output {self.output!r} has shape {scores.shape}; allowed: (n, k), a score for each class")
-        p = _softmax(scores / self.temperature)
+        p = softmax(logits_of(scores, self.of) / self.temperature)
         return {**outputs, self.output: p.astype(scores.dtype, copy=False), CONFIDENCE: p.max(axis=1, initial=0.0)}
 
 
-def fit(labels: ArrayLike, scores: ArrayLike, output: str = "scores") -> Temperature:
+def fit(labels: ArrayLike, scores: ArrayLike, output: str = "scores", of: Scores = "logits") -> Temperature:
     """The temperature of the least log loss on rows that the model was not trained on.
 
     `labels` (n,) are class numbers from 0, `scores` (n, k). Raises BadData where they do not belong together.
@@ -69,8 +71,11 @@ def fit(labels: ArrayLike, scores: ArrayLike, output: str = "scores") -> Tempera
     if not np.isin(y, np.arange(s.shape[1])).all():
         wrong = next(label for label in y.tolist() if label not in range(s.shape[1]))
         raise BadData(f"a label is the number of a class, 0 to {s.shape[1] - 1}, got {wrong!r}")
+    if of == "probabilities":
+        refuse_no_probabilities(s)
+    s = logits_of(s, of)
     right = s[np.arange(len(y)), y.astype(np.int64)]
-    return Temperature(float(np.exp(-_root(s, right))), output)
+    return Temperature(float(np.exp(-_root(s, right))), output, of)
 
 
 def _root(scores: NDArray[np.float64], right: NDArray[np.float64]) -> float:
@@ -81,11 +86,6 @@ def _root(scores: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     low, high = float(np.log(1 / HOTTEST)), float(np.log(1 / COLDEST))
     for _ in range(60):
         middle = (low + high) / 2
-        expected = (_softmax(scores * np.exp(middle)) * scores).sum(axis=1)
+        expected = (softmax(scores * np.exp(middle)) * scores).sum(axis=1)
         low, high = (low, middle) if (expected - right).mean() > 0 else (middle, high)
     return (low + high) / 2
-
-
-def _softmax(scores: NDArray[Any]) -> NDArray[Any]:
-    grown = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(grown / grown.sum(axis=1, keepdims=True))

@@ -1,0 +1,1 @@
+"""Calibration: how the leaves that make probabilities honest are fitted, chosen among, followed and told of."""

@@ -1,0 +1,1 @@
+"""Prediction sets and intervals that hold the truth as often as promised."""
