@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, hypergeom
 
-from roadworthy.core.bounds import binomial_cdf, incomplete_beta, lower_rate, upper_rate
+from roadworthy.core.bounds import (
+    binomial_cdf,
+    hypergeometric_cdf,
+    incomplete_beta,
+    lower_count,
+    lower_rate,
+    upper_count,
+    upper_rate,
+)
 
 
 @settings(max_examples=200)
@@ -38,3 +46,32 @@ def test_the_upper_bound_fails_no_oftener_than_it_says():
     hits = rng.binomial(80, 0.1, 2_000).tolist()
     missed = sum(upper_rate(h, 80, 0.1) < 0.1 for h in hits)
     assert missed <= binom.ppf(0.999, 2_000, 0.1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 60_000), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_the_hypergeometric_law_is_scipys(rows, of_rows, of_drawn, part):
+    marked, drawn = int(of_rows * rows), int(of_drawn * min(rows, 3_000))
+    hits = int(part * drawn)
+    assert hypergeometric_cdf(hits, rows, marked, drawn) == pytest.approx(
+        hypergeom.cdf(hits, rows, marked, drawn), rel=1e-6, abs=1e-8
+    )
+
+
+def test_counts_are_bounded_by_what_was_not_seen():
+    assert (lower_count(3, 10, 10, 0.1), upper_count(3, 10, 10, 0.1)) == (3, 3)
+    assert (lower_count(0, 50, 0, 0.1), upper_count(0, 50, 0, 0.1)) == (0, 50)
+
+
+@pytest.mark.parametrize("marked", [0, 3, 40, 200])
+def test_the_bounds_on_a_count_fail_no_oftener_than_they_say(marked):
+    hits = np.arange(61)
+    chance = hypergeom.pmf(hits, 200, marked, 60)
+    fit = (hits <= marked) & (60 - hits <= 200 - marked)
+    above = sum(
+        c for h, c in zip(hits[fit].tolist(), chance[fit], strict=True) if upper_count(h, 200, 60, 0.1) < marked
+    )
+    below = sum(
+        c for h, c in zip(hits[fit].tolist(), chance[fit], strict=True) if lower_count(h, 200, 60, 0.1) > marked
+    )
+    assert max(above, below) <= 0.1

@@ -66,3 +66,40 @@ def _crossing(holds: Callable[[float], bool], low: float, high: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return high
+
+
+def hypergeometric_cdf(hits: int, rows: int, marked: int, drawn: int) -> float:
+    """P(at most `hits` marked ones among `drawn` of `rows`, `marked` of which are), drawn without putting back."""
+    import numpy as np
+
+    least, most = max(0, drawn + marked - rows), min(drawn, marked)
+    if hits < least or hits >= most:
+        return 0.0 if hits < least else 1.0
+    k = np.arange(least, hits, dtype=np.float64)
+    # Each term from the one before it; the first in logarithms, as it may be too small for a float.
+    ratios = np.log((marked - k) * (drawn - k)) - np.log((k + 1) * (rows - marked - drawn + k + 1))
+    terms = np.concatenate([[0.0], np.cumsum(ratios)])
+    first = _log_choose(marked, least) + _log_choose(rows - marked, drawn - least) - _log_choose(rows, drawn)
+    return min(1.0, float(np.exp(terms + first).sum()))
+
+
+def upper_count(hits: int, rows: int, drawn: int, delta: float) -> int:
+    """The most marked ones that `rows` can hold if `hits` of `drawn` are; the truth lies above seldom (`delta`).
+
+    Exact for rows drawn without putting back (Buonaccorsi 1987, one-sided).
+    """
+    low, high = hits, rows - (drawn - hits)
+    while low < high:
+        middle = (low + high + 1) // 2
+        likely = hypergeometric_cdf(hits, rows, middle, drawn) > delta
+        low, high = (middle, high) if likely else (low, middle - 1)
+    return low
+
+
+def lower_count(hits: int, rows: int, drawn: int, delta: float) -> int:
+    """The fewest marked ones that `rows` can hold if `hits` of `drawn` are; the truth lies below so seldom."""
+    return rows - upper_count(drawn - hits, rows, drawn, delta)
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

@@ -16,15 +16,8 @@ Place = tuple[str | int, ...]
 
 def absent(spec: Spec) -> Iterable[tuple[Place, str]]:
     """Each place that names something absent, with a sentence. What the project's `prepare` makes may be absent."""
-    files: dict[Place, str] = {
-        ("data", "lab"): spec.data.lab,
-        ("data", "production"): spec.data.production,
-        ("data", "history"): spec.data.history,
-        ("model", "file"): spec.model.file,
-        ("model", "card"): spec.model.card,
-    }
-    for place, relative in files.items():
-        if relative and not spec.prepare and not spec.path(relative).is_file():
+    for place, relative in named(spec).items():
+        if not spec.prepare and not spec.path(relative).is_file():
             yield place, _no_file(spec, relative)
     for place, code in _code(spec):
         relative, _, name = code.rpartition(":")
@@ -33,12 +26,28 @@ def absent(spec: Spec) -> Iterable[tuple[Place, str]]:
             yield from ((place, fault) for fault in _faults(spec, relative, name))
 
 
+def named(spec: Spec) -> dict[Place, str]:
+    """The tables, models and cards that a project file names, by their place in it."""
+    files: dict[Place, str] = {
+        ("data", "lab"): spec.data.lab,
+        ("data", "production"): spec.data.production,
+        ("data", "history"): spec.data.history,
+        ("model", "file"): spec.model.file,
+        ("model", "card"): spec.model.card,
+        ("model", "policy_file"): spec.model.policy_file,
+        **{("model", "members", name, "file"): member.file for name, member in spec.model.members.items()},
+    }
+    return {place: file for place, file in files.items() if file}
+
+
 def _code(spec: Spec) -> Iterable[tuple[Place, str]]:
     """Every plan and function of the spec that may be code of the project itself."""
     yield ("prepare",), spec.prepare
     yield ("model", "train"), spec.model.train
     if spec.model.engine:
         yield ("model", "engine"), read_plan(spec.model.engine)[0]
+    if spec.model.policy:
+        yield ("model", "policy"), read_plan(spec.model.policy)[0]
     lists: dict[Place, tuple[object, ...]] = {
         ("model", "preprocessing"): spec.model.preprocessing,
         ("model", "wrappers"): spec.model.wrappers,
@@ -46,6 +55,11 @@ def _code(spec: Spec) -> Iterable[tuple[Place, str]]:
         ("monitor", "detectors"): spec.monitor.detectors,
         ("corruptions",): spec.corruptions,
     }
+    for name, member in spec.model.members.items():
+        if member.engine:
+            yield ("model", "members", name, "engine"), read_plan(member.engine)[0]
+        lists["model", "members", name, "preprocessing"] = member.preprocessing
+        lists["model", "members", name, "wrappers"] = member.wrappers
     for n, scenario in enumerate(spec.scenarios):
         lists["scenarios", n, "preprocessing"] = scenario.preprocessing
         lists["scenarios", n, "wrappers"] = scenario.wrappers

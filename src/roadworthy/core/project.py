@@ -17,6 +17,7 @@ from msgspec.structs import fields, replace
 from roadworthy.core.catalog import Catalog, read_plan
 from roadworthy.core.errors import MissingExtra, SpecError, nearest
 from roadworthy.core.measure import Requirement
+from roadworthy.core.member_faults import member_faults
 from roadworthy.core.named_files import Place, absent
 from roadworthy.core.spec import Spec
 
@@ -39,6 +40,7 @@ UNITS: Mapping[str, str] = {
 # Which catalog names the plans under a key of the file.
 KINDS: Mapping[str, str] = {
     "engine": "engine",
+    "policy": "policy",
     "fallback": "fallback",
     "jobs": "queue",
     "preprocessing": "wrapper",
@@ -65,7 +67,8 @@ def read_project(path: Path, check_files: bool = True, catalogs: Mapping[str, Ca
     file = path / FILE_NAME if path.is_dir() else path
     reader = _Reader(file, catalogs or {})
     spec = reader.spec()
-    for place, what in (*_roles(spec), *_alarms(spec), *(absent(spec) if check_files else ())):
+    amiss = (*_roles(spec), *_alarms(spec), *member_faults(spec, catalogs or {}))
+    for place, what in (*amiss, *(absent(spec) if check_files else ())):
         reader.fault(reader.line(place), what)
     reader.finish()
     return spec

@@ -1,0 +1,1 @@
+"""Cascades: thresholds between a cheap model and an expensive one, learnt so that a stated target holds."""
