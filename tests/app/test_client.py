@@ -123,3 +123,22 @@ def test_what_json_cannot_carry_is_the_callers_fault(run, routes_of, mean, value
             return await remote(request("r1"))
 
     assert run(routes_of(mean(), "request"), talk).id == "r1"
+
+
+def test_rows_that_went_different_ways_say_so_over_the_wire(run, routes_of, mean):
+    ways = ((Step("small", "sure", 0.001, 0.01),), (Step("small", "unsure", 0.001, 0.01), Step("large", "last", 0.02)))
+    served = mean(path=(), paths=ways, usd=0.022, confidence=[0.75, float("nan")], parameters={"unconfirmed": 1})
+    asked = request("r1")
+    both = {name: Tensor(name, t.datatype, (2,), [t.data.reshape(-1)[0].item()] * 2) if name != "kind"
+            else Tensor(name, "BYTES", (2,), ["x", "x"]) for name, t in asked.inputs.items()}  # fmt: skip
+
+    async def talk(port: int) -> Response:
+        async with Remote(f"http://127.0.0.1:{port}", "mean") as remote:
+            return await remote(Request("r1", both, 5.0))
+
+    response = run(routes_of(served, "request"), talk)
+    assert (response.path, response.paths, response.usd) == ((), ways, 0.022)
+    assert response.row_usd(1, 2) == pytest.approx(0.021)
+    assert response.parameters == {"unconfirmed": 1}
+    assert response.confidence[0] == 0.75
+    assert np.isnan(response.confidence[1])

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from roadworthy.core.errors import RoadworthyError
-from roadworthy.core.wire import Tensor
+from roadworthy.core.wire import Step, Tensor
 
 RELEASE = "ab" * 32
 
@@ -38,6 +38,14 @@ def test_rows_are_answered_row_by_row(predict, mean):
             "path": [{"at": "split", "because": "drew 0.5"}],
         },
     )
+
+
+def test_rows_that_went_different_ways_are_told_with_what_they_cost(predict, mean):
+    ways = ((Step("small", "sure", 0.001),), (Step("small", "unsure", 0.001), Step("large", "last", 0.02)))
+    _, told = predict({"rows": ROWS}, mean(path=(), paths=ways, usd=0.022))
+    assert "path" not in told
+    assert [[step["at"] for step in way] for way in told["paths"]] == [["small"], ["small", "large"]]
+    assert (told["paths"][1][1]["usd"], told["usd"]) == (0.02, 0.022)
 
 
 def test_a_deadline_and_a_priority_are_the_scheduler_s_and_not_the_model_s(predict, mean):

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from roadworthy.core.breaker import Breaker
 from roadworthy.core.errors import BadRequest, Denied, Late, Missing, Overloaded, RoadworthyError, SpecError, TooMany
 from roadworthy.core.record import Record
 from roadworthy.core.spec import Field, Signature
 from roadworthy.core.wire import Handler, Request, Response, Step, Tensor
 from roadworthy.serve.batch import Batch
-from roadworthy.serve.breaker import Breaker
 from roadworthy.serve.fallback import Answer, Fallback, Given, answers_of
 from roadworthy.serve.recorded import Recorded
 from roadworthy.testing.wrappers import drive

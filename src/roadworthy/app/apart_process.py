@@ -23,11 +23,12 @@ import uvloop
 
 from roadworthy.app.desk import Desk
 from roadworthy.app.messages import Ready, failed
+from roadworthy.app.mixture import Mixture, assembled
 from roadworthy.app.pipe import Pipe
 from roadworthy.app.routes import Routes
 from roadworthy.core.errors import RoadworthyError
 from roadworthy.core.wire import Handler, Request, Response
-from roadworthy.serve.assemble import Assembled, Recipe, assemble
+from roadworthy.serve.assemble import Assembled, Recipe
 from roadworthy.serve.own_clock import OwnClock
 
 LOWEST = 19
@@ -43,7 +44,7 @@ class One:
         self.recipe = recipe
         self.name, self.signature = recipe.release.name, recipe.release.signature
         self.versions: tuple[str, ...] = ()
-        self.handler: Assembled | None = None
+        self.handler: Assembled | Mixture | None = None
 
     async def __call__(self, request: Request) -> Response:
         """The release's answer. Raises RoadworthyError."""
@@ -70,7 +71,7 @@ class One:
         recipe = self.recipe
         files = {name: Path(file) for name, file in recipe.files.items()}
         try:
-            made = assemble(recipe.release, files, Path(recipe.root), recipe.serving, OwnClock())
+            made = assembled(recipe.release, files, Path(recipe.root), recipe.serving, OwnClock(), without=True)
             made.warm_up()
         except RoadworthyError:
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, cast
@@ -34,9 +35,12 @@ class Lost(RoadworthyError, ConnectionError):
 class _Parameters(Struct):
     release: str = ""
     arm: Arm = "stable"
-    confidence: list[float] | None = None
+    confidence: list[float | None] | None = None
     prediction_set: list[list[str]] | None = None
     path: tuple[Step, ...] = ()
+    paths: tuple[tuple[Step, ...], ...] | None = None
+    usd: float | None = None
+    unconfirmed: int = 0
 
 
 class _Answer(Struct):
@@ -89,7 +93,18 @@ class Remote:
         read = _ANSWERS.decode(answer)
         told = read.parameters
         outputs = {tensor.name: tensor for tensor in read.outputs}
-        return Response(read.id, outputs, told.release, told.arm, told.confidence, told.prediction_set, told.path)
+        return Response(
+            read.id,
+            outputs,
+            told.release,
+            told.arm,
+            _sure(told.confidence),
+            told.prediction_set,
+            told.path,
+            usd=told.usd,
+            parameters={"unconfirmed": told.unconfirmed} if told.unconfirmed else {},
+            paths=told.paths,
+        )
 
     def close(self) -> None:
         """Hang up; what is in flight fails with Lost."""
@@ -216,6 +231,11 @@ class Admin:
             raise _error(status, raw, self.url)
         told: dict[str, Any] = json.loads(raw)
         return told
+
+
+def _sure(told: list[float | None] | None) -> list[float] | None:
+    """A row that no model told a confidence for is null in JSON, and NaN here."""
+    return None if told is None else [math.nan if one is None else one for one in told]
 
 
 def _body(request: Request) -> bytes:

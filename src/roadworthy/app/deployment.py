@@ -18,18 +18,19 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from roadworthy.app.mixture import Mixture, assembled
 from roadworthy.app.repository import ModelState
 from roadworthy.app.stack import Arranger, Loaded, Mirrored, Stack
 from roadworthy.core.errors import Late, Missing, Overloaded, RoadworthyError, unknown
+from roadworthy.core.in_time import InTime
 from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Signature, Spec
 from roadworthy.core.wire import Arm, Handler, Request, Response
 from roadworthy.observe.root_cause.change_log import note_failed_load, note_load
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.traffic import Traffic, traffic
-from roadworthy.serve.assemble import Assembled, Recipe, assemble
+from roadworthy.serve.assemble import Assembled, Recipe
 from roadworthy.serve.batch_counts import Snapshot
-from roadworthy.serve.in_time import InTime
 from roadworthy.serve.meter import Counts
 from roadworthy.store.state import State
 
@@ -77,7 +78,7 @@ class Deployment:
     _quiet: tuple[int, float] = (-1, 0.0)
     _told: Stack | None = None
     _retired: list[Stack] = field(default_factory=list)
-    _loaded: dict[str, Assembled] = field(default_factory=dict)
+    _loaded: dict[str, Assembled | Mixture] = field(default_factory=dict)
     _refused: Traffic | None = None
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -322,7 +323,7 @@ class Deployment:
             await self._trouble("previous", before[-1], wrong)
             return None
 
-    async def _load(self, digest: str) -> Assembled:
+    async def _load(self, digest: str) -> Assembled | Mixture:
         """The handlers of a release, loaded and warm. Off the loop, which goes on answering."""
         if digest not in self._loaded:
             began = time.monotonic()
@@ -330,9 +331,9 @@ class Deployment:
             await self._note(note_load, digest, time.monotonic() - began)
         return self._loaded[digest]
 
-    def _assemble(self, digest: str) -> Assembled:
+    def _assemble(self, digest: str) -> Assembled | Mixture:
         release = self.registry.get(digest)
-        made = assemble(release, self.registry.files(release), self.spec.root, self.spec.serving)
+        made = assembled(release, self.registry.files(release), self.spec.root, self.spec.serving, without=True)
         made.warm_up()
         return made
 

@@ -159,4 +159,5 @@ def _answered(id: int, response: Response, outputs: dict[str, Any] | None) -> An
         cast("dict[str, float]", response.seconds),
         response.usd,
         cast("dict[str, Any]", response.parameters),
+        None if response.paths is None else tuple(response.paths),
     )

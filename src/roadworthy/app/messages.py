@@ -97,6 +97,7 @@ class Answered(Message, tag=7, frozen=True):
     seconds: dict[str, float]
     usd: float | None
     parameters: dict[str, Any]
+    paths: tuple[tuple[Step, ...], ...] | None = None
 
 
 class Replied(Message, tag=8, frozen=True):

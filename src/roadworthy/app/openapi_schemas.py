@@ -191,6 +191,8 @@ def predict_answer(signature: Signature) -> Json:
             "release": {"type": "string"},
             "arm": {"type": "string"},
             "path": _path(),
+            "paths": {"type": "array", "items": _path()},
+            "usd": {"type": "number"},
         },
     }
 
@@ -236,13 +238,18 @@ def _told() -> Json:
             "confidence": {"type": "array", "items": {"type": ["number", "null"]}},
             "prediction_set": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}},
             "path": _path(),
+            "paths": {"type": "array", "items": _path(), "description": "One a row, where the rows parted."},
+            "usd": {"type": "number"},
+            "unconfirmed": {"type": "integer", "description": "Rows whose answer a cascade was not sure of."},
         },
     }
 
 
 def _path() -> Json:
-    """The stops of a request on its way, each with why it went on or stayed."""
-    step = {"type": "object", "properties": {"at": {"type": "string"}, "because": {"type": "string"}}}
+    """The stops of a request on its way: why it went on or stayed, and what the stop cost and took."""
+    words, number = {"type": "string"}, {"type": "number"}
+    told = {"at": words, "because": words, "usd": number, "seconds": number}
+    step = {"type": "object", "properties": told}
     return {"type": "array", "items": step}
 
 

@@ -54,13 +54,18 @@ class Served(Protocol):
 
 
 class Told(Struct, omit_defaults=True, gc=False):
-    """The `parameters` of an answer: where it came from and how sure it is."""
+    """The `parameters` of an answer: where it came from, how sure it is and what it cost.
+
+    Where rows of one request went different ways, there are `paths`, one a row.
+    """
 
     release: str
     arm: str
     confidence: Any = None
     prediction_set: Any = None
     path: tuple[Step, ...] = ()
+    paths: Any = None
+    usd: float | None = None
 
 
 class InferAnswer(Struct, gc=False):
@@ -132,11 +137,9 @@ class OpenInference:
             return Reply(200, content_type=EVENTS, stream=self._events(response, outputs, wish))
         if wish is not None:
             return self._chosen(response, wish, outputs)
-        # As `_told` does it, without three calls.
+        # As `_told` does it, without two calls.
         release, tensors = response.release, list(outputs.values())
-        told: Any = Told(release, response.arm, response.confidence, response.prediction_set, response.path or ())
-        if response.parameters:
-            told = parameters_of(response)
+        told: Any = parameters_of(response) if response.parameters else told_of(response)
         return Reply(200, self._encode(InferAnswer(response.id, self._name, release, tensors, told)))
 
     def _wish(self, asked: InferRequest) -> Wish:
@@ -242,7 +245,8 @@ def extensions(repository: Repository | None) -> list[str]:
 
 def told_of(response: Response) -> Told:
     """What an answer tells beside its outputs."""
-    return Told(response.release, response.arm, response.confidence, response.prediction_set, response.path or ())
+    path, paths, usd = response.path or (), response.paths, response.usd
+    return Told(response.release, response.arm, response.confidence, response.prediction_set, path, paths, usd)
 
 
 def parameters_of(response: Response) -> dict[str, Any]:

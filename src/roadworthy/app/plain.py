@@ -54,8 +54,10 @@ class Plain:
             "release": response.release,
             "arm": response.arm,
         }
-        if response.path:
-            body["path"] = response.path
+        for told in ("path", "paths", "usd"):
+            value = getattr(response, told)
+            if value:
+                body[told] = value
         return Reply(200, self._encoder.encode(body))
 
 

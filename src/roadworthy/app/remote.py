@@ -174,6 +174,7 @@ class RemoteHandler:
             told.seconds,
             told.usd,
             told.parameters,
+            told.paths,
         )
 
     def _reply(self, told: Replied) -> Reply:

@@ -12,15 +12,15 @@ from weakref import WeakValueDictionary
 from msgspec.structs import replace
 
 from roadworthy.app.apart import Apart
+from roadworthy.app.mixture import Mixture
+from roadworthy.core.breaker import Breaker
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Arm, Handler, Request, Response, Tensor
-from roadworthy.rollout.shadows.shadow import Shadow, never
+from roadworthy.rollout.shadows.shadow import Shadow
 from roadworthy.rollout.traffic import Traffic
 from roadworthy.route.policies.split import Split
 from roadworthy.serve.assemble import Assembled, Recipe
-from roadworthy.serve.batch import Batch
-from roadworthy.serve.breaker import Breaker
 from roadworthy.serve.fallback import Fallback, Given, answers_of
 from roadworthy.serve.meter import Counts, Meter
 from roadworthy.serve.recorded import Keep, Recorded
@@ -31,7 +31,7 @@ class Loaded:
     """A release that is in memory."""
 
     digest: str
-    handler: Assembled
+    handler: Assembled | Mixture
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,15 @@ class Arranger:
         mirror = self._recording("shadow", apart, beside.digest)
         part = Split(wanted.share, wanted.salt, where=wanted.where, key=wanted.key)
         every = wanted.share == 1 and not wanted.where
-        core = stable.handler.core
-        busy = (lambda: core.rows_waiting > 0) if isinstance(core, Batch) else never
-        return Shadow(safe, mirror, None, None if every else part.chooses, busy, lambda: apart.stopped)
+        answering = stable.handler
+        return Shadow(
+            safe,
+            mirror,
+            None,
+            None if every else part.chooses,
+            lambda: answering.rows_waiting > 0,
+            lambda: apart.stopped,
+        )
 
     def counts(self) -> dict[tuple[str, Arm], Counts]:
         """What each release has answered on each arm since the process began."""

@@ -58,6 +58,7 @@ def with_model(spec: Spec, file: Path) -> Spec:
     card = file.with_suffix(".md")
     engine = spec.model.engine if file.suffix == own.suffix else ""
     model = replace(spec.model, file=str(file), engine=engine, card=str(card) if card.exists() else "")
+    model = replace(model, members={}, policy=None, policy_file="")
     return replace(spec, model=model, claims=())
 
 

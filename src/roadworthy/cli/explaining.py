@@ -143,7 +143,8 @@ def _of_one(predict: Any, record: Record) -> Any:
 
 
 def _is_clear(release: Release) -> bool:
-    return not release.preprocessing and all(read_plan(plan)[0] in CLEAR for plan in release.wrappers)
+    bare = not release.preprocessing and not release.members
+    return bare and all(read_plan(plan)[0] in CLEAR for plan in release.wrappers)
 
 
 def _flat(columns: Columns) -> dict[str, NDArray[Any]]:

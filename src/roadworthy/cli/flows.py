@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from roadworthy.core.artifact import Artifact, Release
+from roadworthy.cli.members import changed, mixture_of, models_of, uncached
+from roadworthy.core.artifact import Artifact, Member, Release
 from roadworthy.core.catalog import load, read_plan
 from roadworthy.core.errors import BadData, SpecError
 from roadworthy.core.measure import Claim, Measurement
+from roadworthy.core.named_files import named
 from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Spec
 from roadworthy.core.wire import Handler
@@ -40,7 +42,6 @@ Measure = Callable[[Handler], tuple[Measurement, ...]]
 DAY = 86_400.0
 # What decides an answer beside the model itself, where it is installed.
 PACKAGES = ("roadworthy", "numpy", "onnxruntime", "scikit-learn", "skl2onnx", "torch", "mlflow-skinny")
-ENGINES = {".onnx": "onnx", ".skops": "sklearn", ".pkl": "sklearn", ".joblib": "sklearn", ".pt2": "torch"}
 
 
 def silent(line: str) -> None:
@@ -49,8 +50,7 @@ def silent(line: str) -> None:
 
 def prepare(spec: Spec, say: Say = silent) -> None:
     """Run the project's `prepare` function where a file that the project names is not there yet."""
-    wanted = [spec.data.lab, spec.data.production, spec.data.history, spec.model.file, spec.model.card]
-    if spec.prepare and not all(spec.path(file).exists() for file in wanted if file):
+    if spec.prepare and not all(spec.path(file).exists() for file in named(spec).values()):
         say(f"prepare: {spec.prepare}")
         load(spec.prepare, spec.root)(spec.root, say)
 
@@ -76,17 +76,15 @@ def claims_of(spec: Spec) -> tuple[Claim, ...]:
 
 
 def lab_release(spec: Spec, at: float, by: str) -> tuple[Release, dict[str, Path]]:
-    """The project's own model as a Release, with the files that it is made of."""
-    if not spec.model.file:
+    """The project's own model, or its members, as a Release, with the files that it is made of."""
+    if not spec.model.file and not spec.model.members:
         told = (
             "names no `model.file`: write one, or measure a model that runs elsewhere with `roadworthy gap --endpoint`"
         )
         raise SpecError(f"{spec.root / 'roadworthy.yaml'} {told}")
-    file = spec.path(spec.model.file)
-    artifact = Artifact("model", "", 0, engine=written(engine_plan(spec)), made_by=str(spec.model.file))
     release = Release(
         name=f"{spec.application.name}-lab",
-        artifacts=(artifact,),
+        artifacts=(),
         signature=spec.signature,
         preprocessing=spec.model.preprocessing,
         wrappers=spec.model.wrappers,
@@ -95,48 +93,59 @@ def lab_release(spec: Spec, at: float, by: str) -> tuple[Release, dict[str, Path
         code=revision(spec.root),
         versions=versions(),
     )
-    return with_code(release, {"model": _as_one_file(file, spec.state / "work")}, spec.root)
+    whole, files = mixture_of(spec, release) if spec.model.members else _of_one(spec, release)
+    return with_code(whole, {name: _as_one_file(file, spec.state / "work") for name, file in files.items()}, spec.root)
 
 
-def engine_plan(spec: Spec) -> Any:
-    """The plan of what runs the project's model: as it says, or as the model's suffix does. Raises SpecError."""
-    file = spec.path(spec.model.file)
-    plan = spec.model.engine or ENGINES.get(file.suffix, "")
-    if not plan:
-        raise SpecError(f"no engine is known for {file.suffix!r} files: name one as `model.engine` ({file})")
-    return plan
+def _of_one(spec: Spec, release: Release) -> tuple[Release, dict[str, Path]]:
+    """The release with the project's only model in it."""
+    ((name, model),) = models_of(spec).items()
+    artifact = Artifact(name, "", 0, engine=written(model.engine), made_by=model.file)
+    return msgspec.structs.replace(release, artifacts=(artifact,)), {name: spec.path(model.file)}
 
 
 def trusting(spec: Spec) -> Spec:
     """The project with `trust` said for its model. Raises SpecError where its engine runs no code of a file."""
     from roadworthy.serve.base import engine
 
-    name, settings = read_plan(engine_plan(spec))
-    if "trust" not in {field.name for field in dataclasses.fields(engine.get(name, spec.root))}:
-        raise SpecError(f"engine {name!r} runs no code that its file brings along: leave out `--trust`")
-    model = msgspec.structs.replace(spec.model, engine={name: {**settings, "trust": True}})
-    return msgspec.structs.replace(spec, model=model)
+    plans = {name: read_plan(model.engine) for name, model in models_of(spec).items()}
+    told = {
+        artifact: {name: {**settings, "trust": True}}
+        for artifact, (name, settings) in plans.items()
+        if "trust" in {field.name for field in dataclasses.fields(engine.get(name, spec.root))}
+    }
+    if not told:
+        names = " and ".join(sorted({repr(name) for name, _ in plans.values()}))
+        raise SpecError(f"engine {names} runs no code that its file brings along: leave out `--trust`")
+    return msgspec.structs.replace(spec, model=changed(spec.model, told))
 
 
 def record_trust(spec: Spec, state: State, at: float, by: str) -> bool:
-    """Write down who trusts the model's file, before anything opens it; True where the project says that it is trusted.
+    """Write down who trusts a model's file, before anything opens it; True where the project says that one is trusted.
 
     The event is named `trusted` and has the file and its SHA-256; the release's digest covers the setting itself.
     """
     from roadworthy.serve.base import engine
 
     release, files = lab_release(spec, at, by)
-    if not getattr(engine.make(engine_plan(spec), spec.root, file=files["model"]), "trust", False):
-        return False
-    kept = with_digests(release, files).artifacts[0]
-    data = {"by": by, "file": spec.model.file, "sha256": kept.digest, "bytes": kept.bytes, "engine": kept.engine}
-    state.note_deed(at, by, "trusted", spec.application.name, data)
-    return True
+    models = models_of(spec)
+    trusted = [
+        kept
+        for kept in with_digests(release, files).artifacts
+        if kept.name in models
+        and getattr(engine.make(models[kept.name].engine, spec.root, file=files[kept.name]), "trust", False)
+    ]
+    for kept in trusted:
+        about = {"file": models[kept.name].file, "sha256": kept.digest, "bytes": kept.bytes, "engine": kept.engine}
+        state.note_deed(at, by, "trusted", spec.application.name, {"by": by, **about})
+    return bool(trusted)
 
 
 def with_code(release: Release, files: Mapping[str, Path], root: Path) -> tuple[Release, dict[str, Path]]:
     """The release with the project's own code (`file.py:Name` in its plans) among its artifacts: it decides answers."""
-    plans = [read_plan(plan)[0] for plan in (*release.preprocessing, *release.wrappers)]
+    around: tuple[Release | Member, ...] = (release, *release.members)
+    plans = [read_plan(plan)[0] for one in around for plan in (*one.preprocessing, *one.wrappers)]
+    plans += [read_plan(release.policy)[0]] if release.policy else []
     for artifact in release.artifacts:
         name, settings = read_plan(artifact.engine)
         plans += [name, *(value for value in settings.values() if isinstance(value, str))]
@@ -160,9 +169,9 @@ def with_digests(release: Release, files: Mapping[str, Path]) -> Release:
 
 def handler_of(spec: Spec, release: Release, files: Mapping[str, Path]) -> Handler:
     """The release's handler stack, loaded, checked against its signature and warm."""
-    from roadworthy.serve.assemble import assemble
+    from roadworthy.app.mixture import assembled
 
-    handler = assemble(release, files, spec.root, spec.serving)
+    handler = assembled(release, files, spec.root, spec.serving)
     handler.warm_up()
     return handler
 
@@ -237,10 +246,8 @@ def handler_in(spec: Spec) -> Handler:
 
 def without_cache(spec: Spec) -> Spec:
     """The same project without its wrapper `cache`; itself where it has none."""
-    kept = tuple(plan for plan in spec.model.wrappers if read_plan(plan)[0] != "cache")
-    if len(kept) == len(spec.model.wrappers):
-        return spec
-    return msgspec.structs.replace(spec, model=msgspec.structs.replace(spec.model, wrappers=kept))
+    without = uncached(spec.model)
+    return spec if without == spec.model else msgspec.structs.replace(spec, model=without)
 
 
 def keep_gap(spec: Spec, report: GapReport, diff: BaselineDiff | None = None) -> Path:

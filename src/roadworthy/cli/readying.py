@@ -150,13 +150,18 @@ def _gap(spec: Spec, releases: Sequence[Release]) -> GapFacts | None:
 
 
 def of_project(spec: Spec, releases: Sequence[Release]) -> str:
-    """The release that the project's own model file is in; "" for none."""
-    file = spec.path(spec.model.file)
-    if not spec.model.file or not file.is_file():
+    """The release that the project's own model files are in; "" for none."""
+    named = [spec.model.file, *(member.file for member in spec.model.members.values())]
+    files = [spec.path(file) for file in named if file]
+    if not files or not all(file.is_file() for file in files):
         return ""
+    digests = {_digest(file) for file in files}
+    return next((r.digest for r in releases if digests <= {a.digest for a in r.artifacts}), "")
+
+
+def _digest(file: Path) -> str:
     with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return next((r.digest for r in releases if any(a.digest == digest for a in r.artifacts)), "")
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _compared(spec: Spec) -> int:

@@ -21,6 +21,7 @@ from roadworthy.serve.recorded import values_of
 if TYPE_CHECKING:
     import polars
 
+    from roadworthy.app.mixture import Mixture
     from roadworthy.serve.assemble import Assembled
 
 Ask = Callable[[Request], Awaitable[Response]]
@@ -79,7 +80,9 @@ class Job:
         return list(dict.fromkeys((*self.signature.inputs, *self.carried)))
 
 
-def score(job: Job, made: Assembled, resume: bool, in_flight: int, tell: Callable[[int, int | None], None]) -> Scored:
+def score(
+    job: Job, made: Assembled | Mixture, resume: bool, in_flight: int, tell: Callable[[int, int | None], None]
+) -> Scored:
     """Score the table, going on where complete parts end, and write the output. `tell` gets rows done and to do.
 
     Raises BadData for a table without the columns or without rows, Taken where an unfinished scoring is there.
@@ -102,7 +105,12 @@ def score(job: Job, made: Assembled, resume: bool, in_flight: int, tell: Callabl
 
 
 async def _score_rest(
-    job: Job, made: Assembled, parts: Parts, wanted: Sequence[str], in_flight: int, tell: Callable[[int], None]
+    job: Job,
+    made: Assembled | Mixture,
+    parts: Parts,
+    wanted: Sequence[str],
+    in_flight: int,
+    tell: Callable[[int], None],
 ) -> None:
     number = parts.done()
     asking = Asking(made, job.signature, job.batch, in_flight)

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from roadworthy.core.artifact import Release
 from roadworthy.core.catalog import read_plan
-from roadworthy.core.spec import Spec
+from roadworthy.core.spec import MemberSpec, ModelSpec, Spec
 
 DAY = 86_400.0
 
@@ -86,7 +86,8 @@ class Artefacts(Struct, frozen=True):
     @property
     def own_code(self) -> tuple[str, ...]:
         """The project's own Python files: what prepares, trains and wraps."""
-        plans = [read_plan(p)[0] for p in (*self.spec.model.preprocessing, *self.spec.model.wrappers)]
+        models: tuple[ModelSpec | MemberSpec, ...] = (self.spec.model, *self.spec.model.members.values())
+        plans = [read_plan(p)[0] for one in models for p in (*one.preprocessing, *one.wrappers)]
         named = [*plans, self.spec.model.train, self.spec.prepare]
         return tuple(sorted({name.partition(":")[0] for name in named if ".py:" in name}))
 

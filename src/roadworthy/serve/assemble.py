@@ -12,7 +12,7 @@ from msgspec import Struct
 from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.errors import BadData, SpecError
 from roadworthy.core.measure import Measurement
-from roadworthy.core.spec import Serving
+from roadworthy.core.spec import Serving, Signature
 from roadworthy.core.wire import Handler, Request, Response
 from roadworthy.serve.base import Engine, Streaming, Wrapper, engine, wrapper
 from roadworthy.serve.batch import Batch
@@ -58,6 +58,11 @@ class Assembled:
         """What the batcher has done; None for a model that streams."""
         return self.core.snapshot() if isinstance(self.core, Batch) else None
 
+    @property
+    def rows_waiting(self) -> int:
+        """Rows in the batcher's queue; 0 for a model that streams."""
+        return self.core.rows_waiting if isinstance(self.core, Batch) else 0
+
     def measurements(self, usd_per_hour: float = 0.0) -> tuple[Measurement, ...]:
         """What handlers on the way measured of themselves, such as what a cache is worth."""
         return tuple(one for caching in self._caches() for one in caching.measurements(usd_per_hour))
@@ -81,12 +86,14 @@ def assemble(
     root: Path,
     serving: Serving,
     now: Callable[[], float] = time.monotonic,
+    digest: str = "",
 ) -> Assembled:
     """The handlers of a release, from the request to the model: preprocessing, wrappers, batch (or streams).
 
-    Innermost wrappers that work on arrays become part of the engine (`serve/fold.py`).
-    `files` maps an artifact's name to its path; plans such as `faults.py:Flaky` are relative to `root`. Raises BadData
-    where the model does not take the release's signature, SpecError where a plan cannot be made.
+    Innermost wrappers that work on arrays become part of the engine (`serve/fold.py`). Answers name the release by
+    `digest`, its own where not given. `files` maps an artifact's name to its path; plans such as `faults.py:Flaky` are
+    relative to `root`. Raises BadData where the model does not take the release's signature, SpecError where a plan
+    cannot be made.
     """
     plans = (*release.preprocessing, *release.wrappers)
 
@@ -95,9 +102,10 @@ def assemble(
 
     runs, wrappers = engine_and_wrappers()
     if isinstance(runs, Streaming) and streams(runs):
-        core: Batch | Streamed = Streamed(runs, release.signature, release.digest)
+        core: Batch | Streamed = Streamed(runs, release.signature, digest or release.digest)
     else:
-        core = _batch(runs, release, serving, now, renew=lambda: engine_and_wrappers()[0])
+        named = digest or release.digest
+        core = _batch(runs, release.signature, named, serving, now, renew=lambda: engine_and_wrappers()[0])
     handlers: list[Handler] = [core]
     for outer in reversed(wrappers):
         handlers.insert(0, outer(handlers[0]))
@@ -105,12 +113,17 @@ def assemble(
 
 
 def _batch(
-    runs: Engine, release: Release, serving: Serving, now: Callable[[], float], renew: Callable[[], Engine]
+    runs: Engine,
+    signature: Signature,
+    digest: str,
+    serving: Serving,
+    now: Callable[[], float],
+    renew: Callable[[], Engine],
 ) -> Batch:
     return Batch(
         runs,
-        release.signature,
-        release.digest,
+        signature,
+        digest,
         serving.most_rows,
         serving.queue,
         # Whoever waits for another machine must not hold up the event loop, however quick it was at warm-up.

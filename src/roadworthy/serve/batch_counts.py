@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -34,6 +35,19 @@ class Snapshot(Struct, frozen=True):
     retried: int
     limit: int
     line: Sequence[Measurement]
+
+
+def summed(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """What several batchers have done together. What a batch takes is each one's own, so there is no line."""
+
+    def added(counts: Sequence[Mapping[Any, int]]) -> dict[Any, int]:
+        keys = sorted({key for one in counts for key in one})
+        return {key: sum(one.get(key, 0) for one in counts) for key in keys}
+
+    names = [name for name in Snapshot.__struct_fields__ if name != "line"]
+    columns = {name: [getattr(one, name) for one in snapshots] for name in names}
+    told: dict[str, Any] = {name: sum(c) if isinstance(c[0], int) else added(c) for name, c in columns.items()}
+    return Snapshot(**told, line=())
 
 
 class BatchCounts:

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
+from roadworthy.core.breaker import Breaker
 from roadworthy.core.catalog import Catalog, read_plan
 from roadworthy.core.errors import Late, Overloaded, RoadworthyError
+from roadworthy.core.in_time import InTime
 from roadworthy.core.spec import Signature
 from roadworthy.core.wire import Handler, Request, Response, Step
-from roadworthy.serve.breaker import Breaker
-from roadworthy.serve.in_time import InTime
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import shutil
 import msgspec
 import pytest
 
-from roadworthy.cli.flows import engine_plan, lab_release
+from roadworthy.cli.flows import lab_release
+from roadworthy.cli.members import models_of
 from roadworthy.registry.releases import Registry
 from roadworthy.store.events import read_events
 
@@ -90,7 +91,7 @@ def test_a_model_that_is_a_folder_becomes_one_file_with_one_digest(clinic, spec)
         _, files = lab_release(moved, 0.0, "test")
         digests.add(hashlib.sha256(files["model"].read_bytes()).hexdigest())
     assert len(digests) == 1
-    assert engine_plan(moved) == "onnx"
+    assert models_of(moved)["model"].engine == "onnx"
 
 
 def test_the_code_of_an_engine_is_part_of_the_release(clinic, spec):

@@ -57,6 +57,12 @@ def write_pyfunc(release: Release, files: Mapping[str, Path], folder: Path, unpa
 
 def engine_of(release: Release) -> tuple[str, dict[str, Any]]:
     """The name and the settings of the engine that runs the release's model. Raises SpecError without one."""
+    if release.members:
+        names = ", ".join(member.name for member in release.members)
+        raise SpecError(
+            f"release {release.name!r} is several models that answer together ({names}), and MLflow holds one: release "
+            "a member by itself, and export that"
+        )
     model = next((artifact for artifact in release.artifacts if artifact.name == "model"), None)
     if model is None or not model.engine:
         raise SpecError(f"release {release.name!r} has no artifact 'model' with an engine, which is what is exported")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 # What decides an answer; all the rest tells how the release came about.
-DECIDING = ("artifacts", "signature", "preprocessing", "wrappers", "serving", "features")
+DECIDING = ("artifacts", "signature", "preprocessing", "wrappers", "serving", "features", "members", "policy")
 MEASURED = ("measured", "calibration")
 
 # Who made an artifact of what changes no answer.
