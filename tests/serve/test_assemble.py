@@ -104,3 +104,14 @@ def test_a_release_without_a_model_or_an_engine_is_refused(file: Path) -> None:
         assemble(release(engine=""), {"model": file}, file.parent, Serving())
     with pytest.raises(SpecError, match="no engine named 'onx'; did you mean 'onnx'"):
         assemble(release(engine="onx"), {"model": file}, file.parent, Serving())
+
+
+def test_a_wrapper_with_a_fallback_of_its_own_gets_what_that_is_made_with(file: Path) -> None:
+    instead = {"default": {"outputs": {"probability": 0.25}}}
+    made = assemble(
+        release(wrappers=({"abstain": {"threshold": 1.0, "fallback": instead}},)),
+        {"model": file},
+        file.parent,
+        Serving(),
+    )
+    assert answer(made, X[0]) == 0.25

@@ -21,6 +21,7 @@ from msgspec import Struct
 from roadworthy.app.mixture import Mixture, assembled
 from roadworthy.app.repository import ModelState
 from roadworthy.app.stack import Arranger, Loaded, Mirrored, Stack
+from roadworthy.app.turning import Turning
 from roadworthy.core.errors import Late, Missing, Overloaded, RoadworthyError, unknown
 from roadworthy.core.in_time import InTime
 from roadworthy.core.measure import Measurement
@@ -84,6 +85,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         self._arranger = Arranger(self.spec, self.state.records.append, self.clock)
+        self._turning = Turning(self.state.engine, self.name)
 
     def __call__(self, request: Request) -> Awaitable[Response]:
         """The answer of whichever release the traffic chooses. Raises Overloaded while no release can be loaded."""
@@ -132,7 +134,7 @@ class Deployment:
         raise Missing(f"no version {release!r} of {self.name!r} answers now (known: {known})")
 
     async def sync(self, again: bool = False) -> bool:
-        """Do what the store says now; True where that changed something. `again` retries what failed before.
+        """Do what the store says now; True where traffic changed. `again` retries what failed before.
 
         A candidate that cannot be loaded is left out, a stable release that cannot be loaded leaves everything as it
         was; both are told in `problem` and in the events. With nothing to fall back on, the error is raised.
@@ -140,11 +142,12 @@ class Deployment:
         async with self._changing:
             wanted = await asyncio.to_thread(traffic, self.state, self.name)
             await self._tidy()
-            if self.unloaded or not self._to_do(wanted, again):
-                return False
-            await self._change(wanted)
-            await self._tidy()
-            return True
+            changes = not self.unloaded and self._to_do(wanted, again)
+            if changes:
+                await self._change(wanted)
+                await self._tidy()
+            await self._turning.turn(self._loaded)
+            return changes
 
     def index(self) -> list[ModelState]:
         """Each release that answers, or that would if it were loaded, as the repository extension tells it."""

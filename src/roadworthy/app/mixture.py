@@ -23,9 +23,10 @@ from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Serving
 from roadworthy.core.wire import Handler, Request, Response
 from roadworthy.route.base import policy
-from roadworthy.serve.assemble import Assembled, assemble
+from roadworthy.serve.assemble import Assembled, around, assemble
 from roadworthy.serve.base import engine, wrapper
 from roadworthy.serve.batch_counts import Snapshot, summed
+from roadworthy.serve.fallback import Given
 from roadworthy.serve.streamed import Streamed
 from roadworthy.serve.wrappers.cache import Caching
 
@@ -116,10 +117,8 @@ def assembled(
     if POLICY in files:
         given["file"] = files[POLICY]
     chooses = policy.make(release.policy, root, output=output, **given)
-    handlers: list[Handler] = [chooses(parts)]
-    for plan in reversed((*release.preprocessing, *release.wrappers)):
-        handlers.insert(0, wrapper.make(plan, root)(handlers[0]))
-    return Mixture(tuple(handlers), parts)
+    wrappers = [wrapper.make(plan, root) for plan in (*release.preprocessing, *release.wrappers)]
+    return Mixture(around(wrappers, chooses(parts), Given(release.signature, root, release.digest)), parts)
 
 
 def check(release: Release) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from roadworthy.cli.dialling import Dialling
 from roadworthy.cli.experience import Experience
 from roadworthy.cli.flows import DAY, train_candidate, with_code
 from roadworthy.cli.profiling import profile_training
@@ -63,6 +64,7 @@ class Caretaker:
         self.detectors = detectors_of(self.spec.monitor.detectors, self.spec.root, self.spec.monitor)
         self.reference = Reference.of(Window.of_sample(self.experience.known(self.began)))
         self.trained_at = self.watched_at = self.began
+        self._dialling = Dialling(self.state, self.registry, self.name, self.spec.root)
         self._sinks = sinks_of(self.spec.monitor, self.spec.root)
         self.scenarios = sorted(self.spec.scenarios, key=lambda scenario: scenario.day)
 
@@ -77,9 +79,10 @@ class Caretaker:
         return False
 
     def look(self, now: float) -> bool:
-        """One look at everything. True when traffic changed, and the server should hear of it."""
+        """One look at everything. True when traffic or a dial changed, and the server should hear of it."""
         moved = self._look_at_rollout(now)
         self._look_for_drift(now)
+        moved = bool(self._dialling.follow(now)) or moved
         return moved if self.trial else self._next_candidate(now) or moved
 
     def _look_at_rollout(self, now: float) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from roadworthy import __version__
 from roadworthy.app.watched import WATCHED, Watched
 from roadworthy.app.watched_parts import alarms, effects, log_parts, qualities
+from roadworthy.cli.dialling import Dialling
 from roadworthy.cli.explaining import Attributer
 from roadworthy.cli.flows import DAY
 from roadworthy.cli.opening import registry_of
@@ -45,6 +46,7 @@ def chores_of(spec: Spec, state: State, opened: ExitStack) -> list[Chore]:
         Chore("minute", MINUTE, doing.minute),
         Chore("ship", MINUTE, doing.ship) if spec.log.ship else None,
         Chore("traces", MINUTE, doing.traces) if spec.monitor.traces else None,
+        Chore("dials", MINUTE, doing.dials),
         Chore("audit", MINUTE, doing.audit) if spec.monitor.audit_share else None,
         Chore("explain", 5 * MINUTE, doing.explain) if spec.monitor.explain_share else None,
         Chore("seal", 10 * MINUTE, doing.seal),
@@ -64,6 +66,7 @@ class _Doing:
         self.name = spec.application.name
         self.watching = Watching.of(self.name, spec.monitor, spec.root)
         self.watched = Watched(state.directory / WATCHED)
+        self._dialling = Dialling(state, self.registry, self.name, spec.root)
         self._opened = opened
         self._shipped = False
 
@@ -109,6 +112,11 @@ class _Doing:
         told = self._exporter.export()
         self.watched.put("traces", self._exporter.measurements(), now)
         return str(told)
+
+    def dials(self, now: float) -> str | None:
+        """Let what follows late labels follow those that came."""
+        moved = self._dialling.follow(now)
+        return "; ".join(f"{dial.name}: {dial.because}" for dial in moved) or None
 
     def audit(self, now: float) -> str | None:
         """Draw predictions for a person to label."""

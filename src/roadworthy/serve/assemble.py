@@ -14,9 +14,10 @@ from roadworthy.core.errors import BadData, SpecError
 from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Serving, Signature
 from roadworthy.core.wire import Handler, Request, Response
-from roadworthy.serve.base import Engine, Streaming, Wrapper, engine, wrapper
+from roadworthy.serve.base import Around, Engine, Streaming, Wrapper, engine, wrapper
 from roadworthy.serve.batch import Batch
 from roadworthy.serve.batch_counts import Snapshot
+from roadworthy.serve.fallback import Given
 from roadworthy.serve.fold import Folded, fold
 from roadworthy.serve.streamed import Streamed, streams
 from roadworthy.serve.wrappers.cache import Caching
@@ -106,10 +107,17 @@ def assemble(
     else:
         named = digest or release.digest
         core = _batch(runs, release.signature, named, serving, now, renew=lambda: engine_and_wrappers()[0])
-    handlers: list[Handler] = [core]
+    given = Given(release.signature, root, digest or release.digest)
+    return Assembled(around(wrappers, core, given), core)
+
+
+def around(wrappers: Sequence[Wrapper], core: Handler, given: Given) -> tuple[Handler, ...]:
+    """Each wrapper around all that follow it and the core, the outermost first. Raises SpecError."""
+    handlers = [core]
     for outer in reversed(wrappers):
-        handlers.insert(0, outer(handlers[0]))
-    return Assembled(tuple(handlers), core)
+        made = outer.around(handlers[0], given) if isinstance(outer, Around) else outer(handlers[0])
+        handlers.insert(0, made)
+    return tuple(handlers)
 
 
 def _batch(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from roadworthy.core.catalog import Catalog
 from roadworthy.core.wire import Handler
+from roadworthy.serve.fallback import Given
 from roadworthy.serve.fallback import fallback as fallback
 from roadworthy.serve.queue import queue as queue
 
@@ -48,6 +49,13 @@ class Wrapper(Protocol):
     """Settings that turn a Handler into another: ids kept, no request lost, exceptions let through."""
 
     def __call__(self, inner: Handler) -> Handler: ...
+
+
+@runtime_checkable
+class Around(Protocol):
+    """A wrapper that needs more than the handler: what a fallback of its own is made with."""
+
+    def around(self, inner: Handler, given: Given) -> Handler: ...
 
 
 engine: Catalog[Engine] = Catalog("engine", "roadworthy.serve.engines")
