@@ -107,7 +107,7 @@ def assembled(
     check(release)
     parts: dict[str, Assembled | Absent] = {}
     for member in release.members:
-        make = partial(_part, release, member, files, root, serving, now)
+        make = partial(member_alone, release, member, files, root, serving, now)
         parts[member.name] = _or_absent(release, member, make) if without else make()
     if all(isinstance(part, Absent) for part in parts.values()):
         raise Overloaded(f"none of {', '.join(parts)} answers: {_why(parts)}", 10.0)
@@ -141,7 +141,7 @@ def check(release: Release) -> None:
         )
 
 
-def _part(
+def member_alone(
     release: Release,
     member: Member,
     files: Mapping[str, Path],
