@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -11,14 +12,34 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import pytest
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from roadworthy.app.deployment import Deployment
+from roadworthy.cli.flows import read
 from roadworthy.cli.main import main
 from roadworthy.cli.opening import open_state
 from roadworthy.cli.services import Server
 from roadworthy.core.project import read_project
+from roadworthy.core.record import Label
 from roadworthy.core.spec import Spec
+from roadworthy.evaluate.answers import request_of
+from roadworthy.registry.releases import Registry
 from roadworthy.store.state import State
+
+OWN_MODEL = "model:\n  file: model/clinic.onnx\n  engine: onnx\n  train: train.py:train\n"
+TWO_MODELS = """model:
+  policy: {cascade: {audit: 0.5}}
+  policy_file: model/policy.json
+  members:
+    small: {file: model/small.onnx, usd_per_1k: 0.1}
+    large: {file: model/clinic.onnx, usd_per_1k: 2.0}
+"""
 
 
 class Ran(NamedTuple):
@@ -123,3 +144,41 @@ def lived(life: tuple[Path, Ran], tmp_path: Path) -> Path:
     root = tmp_path / "lived"
     shutil.copytree(life[0], root)
     return root
+
+
+@pytest.fixture
+def two(clinic: Path) -> Path:
+    """The clinic with a model that was told only of one column, and its own behind it."""
+    spec = read_project(clinic)
+    rows = read(spec, "history")
+    features = np.column_stack([rows.columns[name] for name in spec.signature.inputs]).astype(np.float32)
+    features[:, 1:] = np.random.default_rng(0).permutation(features[:, 1:])
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, rows.labels > 0.5)
+    graph = to_onnx(model, initial_types=[("X", FloatTensorType([None, 3]))], options={"zipmap": False})
+    (clinic / "model" / "small.onnx").write_bytes(graph.SerializeToString())
+    file = clinic / "roadworthy.yaml"
+    file.write_text(file.read_text().replace(OWN_MODEL, TWO_MODELS))
+    return clinic
+
+
+@pytest.fixture
+def answered() -> Callable[[Path, int], int]:
+    """Asks a deployment of a project about some production rows, one request each, and tells their outcomes."""
+
+    async def ask(spec: Spec, rows: int) -> None:
+        sample = read(spec, "production")
+        with open_state(spec) as state:
+            deployment = Deployment(state, Registry(state), spec, spec.application.name)
+            await deployment.sync()
+            for row in range(rows):
+                await deployment(request_of(sample.take(slice(row, row + 1)), spec.signature, f"r{row}"))
+            await deployment.drain()
+            await deployment.close()
+            known = sample.labels if sample.labels is not None else []
+            state.records.write_labels([Label(f"r{k}", float(known[k]), 2e9) for k in range(rows)])
+
+    def asked(root: Path, rows: int) -> int:
+        asyncio.run(ask(read_project(root), rows))
+        return rows
+
+    return asked

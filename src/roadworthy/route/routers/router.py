@@ -1,0 +1,317 @@
+"""A router says of a request what the dear model would gain over the cheap one, and which gain is worth its price."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from math import exp, inf
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from roadworthy.core.errors import BadData, BadRequest, SpecError
+from roadworthy.core.wire import Request, Response
+from roadworthy.route.routers.after import seen_in
+from roadworthy.route.routers.budgets import Plan, Reference, plan
+from roadworthy.route.routers.packed import Packed
+from roadworthy.route.routers.reading import Category, Column, Number, Said, Scale, Vector
+from roadworthy.route.routers.segments import Segments
+from roadworthy.route.routers.texts import Text
+from roadworthy.route.routers.watch import Watch
+
+AnyPart = Text | Vector | Number | Category
+VERSION = 1
+
+
+class Gain(Struct, frozen=True):
+    """What is expected of one row: the dear model pays where `gain` reaches `threshold`.
+
+    `strong` and `weak` are the chances that either model is right. An `odd` row is unlike what the router was fitted
+    on, or of a segment that it never saw; then its numbers mean nothing. `p_value` is the share of rows like the
+    router's own that are as strange; `signals` are the numbers by which a `Watch` compares streams.
+    """
+
+    strong: float
+    weak: float
+    gain: float
+    threshold: float
+    segment: str
+    odd: bool
+    p_value: float = 1.0
+    signals: tuple[float, ...] = ()
+
+
+class Lines(Struct, frozen=True):
+    """The weights of the strong and the weak model's line over the features of `parts`, and where they are zero."""
+
+    parts: tuple[AnyPart, ...]
+    weights: Packed
+    intercepts: tuple[float, float]
+
+
+class Rows(Struct, frozen=True):
+    """Rows like those to come, from which thresholds follow: their gains, segments (codes) and weights.
+
+    `signals` (n, 1 or 3) are their strangeness and, where they were no labelled rows, the log-odds of both models.
+    """
+
+    gains: Packed
+    codes: Packed
+    weights: Packed
+    signals: Packed
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a router is asked for: the `share` to send before an answer, and `share_after` of the answers seen.
+
+    No segment's loss is to exceed `times` the mean loss (None: no floors). A row with a p-value below `odd_below` is
+    odd, and after an alarm of the stream (false in at most `alarm` of unchanged streams; 0: none) every row is.
+    """
+
+    share: float = 0.5
+    share_after: float = 0.5
+    times: float | None = 2.0
+    odd_below: float = 0.001
+    alarm: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("share", "share_after", "odd_below", "alarm"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"`{name}` must be between 0 and 1, got {getattr(self, name)!r}")
+        if self.times is not None and self.times < 1:
+            raise ValueError(f"`times` must be at least 1: no segment can do better than all; got {self.times!r}")
+
+
+class RouterFile(Struct, frozen=True):
+    """All that a router is, as its JSON file holds it. `tag` names the request's tag with its segment."""
+
+    before: Lines
+    reference: Rows
+    scales: Scale
+    segments: Segments = Segments()
+    tag: str = ""
+    after: Lines | None = None
+    after_gains: Packed | None = None
+    after_codes: Packed | None = None
+    settings: Settings = Settings()
+    labels: int = 0
+    version: int = VERSION
+
+
+@dataclass(frozen=True, eq=False)
+class Router:
+    """Looks at requests of one row. Frozen: the same request always gets the same answer.
+
+    `settings` may be changed with `dataclasses.replace`; thresholds for any budget follow from the reference rows.
+    """
+
+    file: RouterFile
+    settings: Settings = field(default=Settings())
+
+    @classmethod
+    def read(cls, path: Path) -> Router:
+        """The router that `write` left. Raises SpecError where the file is none."""
+        if not path.is_file():
+            raise SpecError(f"no file {str(path)!r} to read a router from; `roadworthy route fit` writes one")
+        try:
+            file = msgspec.json.decode(path.read_bytes(), type=RouterFile)
+        except msgspec.DecodeError as wrong:
+            raise SpecError(f"{str(path)!r} is no router that `roadworthy route fit` wrote: {wrong}") from wrong
+        if file.version != VERSION:
+            raise SpecError(f"{str(path)!r} is of version {file.version!r}, this is {VERSION}: fit the router again")
+        return cls(file, file.settings)
+
+    def write(self, path: Path) -> None:
+        """The router as JSON, with its settings."""
+        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(self.file, settings=self.settings)))
+
+    def ready(self) -> Router:
+        """The router with all worked out that the first request would wait for: milliseconds."""
+        self._scorers, self._strange, self._thresholds, self._common  # noqa: B018
+        if self.file.after is not None:
+            self._after, self._thresholds_after, self._common_after  # noqa: B018
+        return self
+
+    def gain(self, request: Request) -> Gain:
+        """What is expected before anybody answers. Raises BadRequest where an input that it reads is missing."""
+        strong, weak, strangeness = self._before(request)
+        signals = (strangeness, strong, weak)
+        return self._told(strong, weak, request, signals, self._thresholds, self._common)
+
+    def gain_after(self, request: Request, response: Response) -> Gain:
+        """What is expected once the cheap model has answered `response`."""
+        if self.file.after is None or self._after is None:
+            raise SpecError("this router does not look at answers: fit it with what the cheap answers showed (`after`)")
+        strong, weak, strangeness = self._before(request)
+        names = [part.column for part in self.file.after.parts[2:]]
+        values = [strong, weak, *seen_in(response, names)]
+        after_strong, after_weak = self.file.after.intercepts
+        for score, value in zip(self._after, values, strict=True):
+            said = score(value)
+            after_strong, after_weak = after_strong + said[0], after_weak + said[1]
+        signals = (strangeness, strong, weak)
+        return self._told(after_strong, after_weak, request, signals, self._thresholds_after, self._common_after)
+
+    def threshold_for(self, share: float, segment: str = "") -> float:
+        """The gain from which a row of the segment goes to the dear model, if `share` of all rows may.
+
+        An unknown segment has -infinity: every row goes there, for nobody knows what it would lose.
+        """
+        found = self.plan_for(share).thresholds
+        if not self.file.segments.names:
+            return found[0]
+        return dict(zip(self.file.segments.names, found, strict=True)).get(segment, -inf)
+
+    def plan_for(self, share: float, after: bool = False) -> Plan:
+        """The thresholds of all segments for a budget, what share they will send, and what that is expected to lose."""
+        return self._plan(share, after)
+
+    def odds(self, columns: Mapping[str, Column], segments: Sequence[str] = ()) -> Any:
+        """The log-odds (n, 2) that the strong and the weak model are right, of many rows at once."""
+        from roadworthy.route.routers.sparse import beside
+
+        given = {**columns, self.file.tag: segments} if self.file.tag else columns
+        lines = self.file.before
+        rows = beside([part.rows(given[part.column]) for part in lines.parts])
+        weights = lines.weights.array()
+        return np.stack([rows.times(weights[:, k]) + lines.intercepts[k] for k in (0, 1)], axis=1)
+
+    @property
+    def reference_signals(self) -> list[list[float]]:
+        """The signals of the reference rows, one list each: what a `Watch` compares a stream with."""
+        return self.file.reference.signals.array().T.tolist()  # type: ignore[no-any-return]
+
+    def _before(self, request: Request) -> tuple[float, float, float]:
+        strong, weak = self.file.before.intercepts
+        strangeness = 0.0
+        for column, tagged, score, middle, inverse in self._scorers:
+            if tagged:
+                said = score(request.tags.get(column, ""))
+            else:
+                tensor = request.inputs.get(column)
+                if tensor is None:
+                    raise BadRequest(f"the router reads input {column!r}, the request has {', '.join(request.inputs)}")
+                data = tensor.data
+                said = score(data[0] if len(tensor.shape) < 2 or tensor.shape[1] == 1 else data)
+            strong, weak = strong + said[0], weak + said[1]
+            strangeness += (said[2] - middle) * inverse
+        return strong, weak, strangeness
+
+    def _told(
+        self,
+        strong: float,
+        weak: float,
+        request: Request,
+        signals: tuple[float, ...],
+        thresholds: Mapping[str, float],
+        common: float,
+    ) -> Gain:
+        right, also = 1 / (1 + exp(-max(-500.0, strong))), 1 / (1 + exp(-max(-500.0, weak)))
+        segment = request.tags.get(self.file.tag, "") if self.file.tag else ""
+        threshold = thresholds.get(segment, -inf) if thresholds else common
+        strange = self._strange
+        p_value = (1 + len(strange) - bisect_left(strange, signals[0])) / (1 + len(strange))
+        odd = p_value < self.settings.odd_below or threshold == -inf
+        return Gain(right, also, right - also, threshold, segment, odd, p_value, signals)
+
+    @cached_property
+    def _scorers(self) -> list[tuple[str, bool, Callable[[Any], Said], float, float]]:
+        lines, scales = self.file.before, self.file.scales
+        weights, start, found = lines.weights.array(), 0, []
+        for part, middle, spread in zip(lines.parts, scales.middle, scales.spread, strict=True):
+            score = part.scorer(weights[start : start + part.width])
+            found.append((part.column, part.column == self.file.tag, score, middle, 1 / spread))
+            start += part.width
+        return found
+
+    @cached_property
+    def _after(self) -> list[Callable[[Any], Said]] | None:
+        if self.file.after is None:
+            return None
+        weights, start, found = self.file.after.weights.array(), 0, []
+        for part in self.file.after.parts:
+            found.append(part.scorer(weights[start : start + part.width]))
+            start += part.width
+        return found
+
+    @cached_property
+    def _strange(self) -> list[float]:
+        return sorted(self.file.reference.signals.array()[:, 0].tolist())
+
+    @cached_property
+    def _plan(self) -> Callable[[float, bool], Plan]:
+        return lru_cache(maxsize=64)(self._planned)
+
+    def _planned(self, share: float, after: bool) -> Plan:
+        if not 0 <= share <= 1:
+            raise ValueError(f"a budget is a share between 0 and 1, got {share!r}")
+        file = self.file
+        if not after:
+            rows = file.reference
+            reference = Reference.of(rows.gains.array(), rows.codes.array().astype(np.int64), rows.weights.array())
+        elif file.after_gains is None or file.after_codes is None:
+            raise BadData("this router does not look at answers, so that there are no thresholds after one")
+        else:
+            reference = Reference.of(file.after_gains.array(), file.after_codes.array().astype(np.int64))
+        gains, spreads = (np.array(column) for column in (file.segments.gains, file.segments.spreads))
+        return plan(reference, share, gains, spreads, self.settings.times)
+
+    @cached_property
+    def _thresholds(self) -> Mapping[str, float]:
+        found = self.plan_for(self.settings.share).thresholds
+        return dict(zip(self.file.segments.names, found, strict=True)) if self.file.segments.names else {}
+
+    @cached_property
+    def _common(self) -> float:
+        return self.plan_for(self.settings.share).thresholds[0]
+
+    @cached_property
+    def _thresholds_after(self) -> Mapping[str, float]:
+        found = self.plan_for(self.settings.share_after, after=True).thresholds
+        return dict(zip(self.file.segments.names, found, strict=True)) if self.file.segments.names else {}
+
+    @cached_property
+    def _common_after(self) -> float:
+        return self.plan_for(self.settings.share_after, after=True).thresholds[0]
+
+
+class Guarded:
+    """A router that watches the stream of its requests: after an alarm every row is odd, so the dear model answers."""
+
+    def __init__(self, router: Router, rng: Random | None = None) -> None:
+        self.router = router
+        alarm = router.settings.alarm
+        reference = router.reference_signals
+        self.watch = Watch(reference, alarm, rng) if alarm else None
+        self._signals = len(reference)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.watch!r})"
+
+    def gain(self, request: Request) -> Gain:
+        """What the router says of a request, which the watch sees too."""
+        found = self.router.gain(request)
+        if self.watch is not None and not request.shadow and self.watch.see(found.signals[: self._signals]):
+            return msgspec.structs.replace(found, odd=True)
+        return found
+
+
+class GuardedAfter(Guarded):
+    """The same where the router also looks at the cheap model's answers."""
+
+    def gain_after(self, request: Request, response: Response) -> Gain:
+        """What the router says of an answer; in policies that look only after one, the watch sees nothing."""
+        found = self.router.gain_after(request, response)
+        return msgspec.structs.replace(found, odd=True) if self.watch is not None and self.watch.alarmed else found
+
+
+def load(path: Path) -> Guarded:
+    """The router of a file as one process serves it, with a watch of its own over the stream."""
+    router = Router.read(path).ready()
+    return Guarded(router) if router.file.after is None else GuardedAfter(router)

@@ -1,0 +1,212 @@
+"""Routing is the Handler that asks one of two models, or both, and writes down why and at what chances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from roadworthy.core.charges import COMPARISON, EXPLORED, FAILED
+from roadworthy.core.rows import asking
+from roadworthy.core.wire import Request, Response, Step
+from roadworthy.route.routing.beside import Beside
+from roadworthy.route.routing.called import Called, call
+from roadworthy.route.routing.choosing import Choice, Chooser
+from roadworthy.route.routing.comparing import Comparing
+from roadworthy.route.routing.looking import After, Look
+from roadworthy.route.routing.members import Member
+from roadworthy.route.routing.merging import Part, merged
+from roadworthy.route.routing.ways import Group, Manner, Ways
+
+
+class Routing:
+    """A Handler over a weak and a strong member. State (load, prices, sessions, spending) lives in the instance."""
+
+    def __init__(
+        self,
+        chooser: Chooser,
+        comparing: Comparing,
+        after: After | None,
+        manner: Manner,
+        now: Callable[[], float],
+    ) -> None:
+        self.chooser, self.comparing, self.after, self.manner = chooser, comparing, after, manner
+        self.weak, self.strong = chooser.weak, chooser.strong
+        self._now = now
+        self._by = f", router {manner.router}" if manner.router else ""
+
+    def __repr__(self) -> str:
+        return f"Routing({self.weak!r}, {self.strong!r}, router={self.manner.router or None})"
+
+    async def __call__(self, request: Request) -> Response:
+        """The answer of one member, or of both where rows part. Raises what the last member that was asked raised."""
+        now, n = self._now, request.n
+        if not n:
+            return await self.strong.handler(request)
+        started = now()
+        session = self.chooser.sessions.of(request.key, started)
+        if n == 1:
+            choices = [self.chooser(request, session, started)]
+        else:
+            choices = [self.chooser(asking(request, [row]), session, started) for row in range(n)]
+        parts = await self._all(request, _alike(choices), (now() - started) / n)
+        if session is not None and not request.shadow:
+            wanted = any(choice.wanted for choice in choices) or any(part.raised for part in parts)
+            self.chooser.sessions.note(session, wanted)
+        return merged(request.id, parts)
+
+    async def _all(self, request: Request, groups: Sequence[Group], seconds: float) -> list[Part]:
+        """Every group of rows at once."""
+        first, rest = groups[0], groups[1:]
+        if not rest:
+            return await self._asked(request, first, seconds)
+        parts: list[Part] = []
+        for found in await Beside(self._asked(request, first, seconds), self._all(request, rest, seconds)):
+            if isinstance(found, BaseException):
+                raise found
+            parts += found or []
+        return parts
+
+    async def _asked(self, request: Request, group: Group, seconds: float) -> list[Part]:
+        """Some rows for which the same was chosen."""
+        part = request if len(group.rows) == request.n else asking(request, group.rows)
+        strong, now = group.choices[0].strong, self._now()
+        looks = self.after is not None and not strong
+        other = self.weak if strong else self.strong
+        shares = self.comparing.shares(part, other, group.choices[0].free, looks, now)
+        drawn = self.comparing.draw(request) if shares.usd or shares.audit or shares.explore else 1.0
+        ways = Ways(self.weak.name, self.strong.name, self.manner, group, shares, seconds)
+        if drawn >= shares.audit + shares.explore:
+            return await (self._strong(part, ways) if strong else self._weak(part, ways))
+        spent = shares.usd
+        self.comparing.spending.reserve(shares.usd)
+        try:
+            if drawn < shares.audit:
+                found, spent = await (self._strong_audit(part, ways) if strong else self._weak_audit(part, ways))
+            else:
+                found, spent = await self._explored(part, ways, other)
+        finally:
+            self.comparing.spending.settle(shares.usd, spent, self._now())
+        return found
+
+    async def _strong(self, request: Request, ways: Ways) -> list[Part]:
+        asked = await self._call(self.strong, request)
+        if asked.response is None:
+            return await self._stand_in(request, ways, asked, self.weak)
+        return [ways.part([(asked, "")])]
+
+    async def _weak(self, request: Request, ways: Ways) -> list[Part]:
+        asked = await self._call(self.weak, request)
+        if asked.response is None:
+            return await self._stand_in(request, ways, asked, self.strong)
+        if self.after is None or ways.group.choices[0].strong:
+            return [ways.part([(asked, "")])]
+        looks = await self.after(request, asked.response, self._now)
+        low = [row for row, look in enumerate(looks) if not look.good]
+        parts = [ways.part([(asked, "")], looks, high)] if (high := _others(low, len(looks))) else []
+        if low:
+            parts.append(await self._raised(request, ways, asked, looks, low))
+        return parts
+
+    async def _raised(
+        self, request: Request, ways: Ways, tried: Called, looks: Sequence[Look], low: Sequence[int]
+    ) -> Part:
+        """The rows whose cheap answer was not good enough."""
+        asked = await self._call(self.strong, request, low)
+        if asked.response is None:
+            return ways.part([(asked, ""), (tried, self._failed(asked))], looks, low)
+        return ways.part([(tried, ""), (asked, "")], looks, low, raised=True)
+
+    async def _weak_audit(self, request: Request, ways: Ways) -> tuple[list[Part], float]:
+        """Both are asked, and the strong one's answer goes out; what it cost counts as a comparison."""
+        strong, weak = await self._both(self.strong, self.weak, request, patient=True)
+        assert weak is not None
+        if weak.response is None and strong.response is None:
+            raise _first_wrong(strong, weak)
+        if strong.response is None:
+            return [ways.part([(strong, ""), (weak, "")])], strong.all_usd
+        if weak.response is None:
+            return [ways.part([(weak, ""), (strong, self._failed(weak))], raised=True)], 0.0
+        if self.after is None:
+            return [ways.part([(weak, ""), (strong, COMPARISON)])], strong.all_usd
+        looks = await self.after(request, weak.response, self._now)
+        low = [row for row, look in enumerate(looks) if not look.good]
+        high = _others(low, len(looks))
+        parts = [ways.part([(weak, ""), (strong, COMPARISON)], looks, high)] if high else []
+        parts += [ways.part([(weak, ""), (strong, "")], looks, low, raised=True)] if low else []
+        return parts, strong.all_usd * len(high) / len(looks)
+
+    async def _strong_audit(self, request: Request, ways: Ways) -> tuple[list[Part], float]:
+        """The strong one answers, and nobody waits for what the weak one would have said beyond that."""
+        strong, weak = await self._both(self.strong, self.weak, request, patient=False)
+        compared = _too_late(self.weak, request, ways.shares.usd) if weak is None else weak
+        if strong.response is None:
+            if weak is None:
+                return await self._stand_in(request, ways, strong, self.weak), compared.all_usd
+            if weak.response is None:
+                raise _first_wrong(strong, weak)
+            return [ways.part([(strong, ""), (weak, self._failed(strong))])], 0.0
+        return [ways.part([(strong, ""), (compared, COMPARISON)])], compared.all_usd
+
+    async def _explored(self, request: Request, ways: Ways, other: Member) -> tuple[list[Part], float]:
+        """The member that was not wanted answers alone."""
+        asked = await self._call(other, request)
+        if asked.response is None:
+            wanted = self.weak if other is self.strong else self.strong
+            return await self._stand_in(request, ways, asked, wanted), asked.all_usd
+        return [ways.part([(asked, EXPLORED)])], asked.all_usd
+
+    async def _stand_in(self, request: Request, ways: Ways, failed: Called, other: Member) -> list[Part]:
+        """The other member, where the one that was chosen gave no answer. Raises where that gives none either."""
+        if request.deadline is not None and self._now() >= request.deadline:
+            raise _first_wrong(failed)
+        asked = await self._call(other, request)
+        if asked.response is None:
+            raise _first_wrong(failed, asked)
+        raised = other is self.strong
+        return [ways.part([(failed, ""), (asked, self._failed(failed))], raised=raised)]
+
+    async def _both(
+        self, first: Member, second: Member, request: Request, patient: bool
+    ) -> tuple[Called, Called | None]:
+        one, other = await Beside(self._call(first, request), self._call(second, request), patient)
+        for found in (one, other):
+            if isinstance(found, BaseException):
+                raise found
+        assert isinstance(one, Called)
+        assert not isinstance(other, BaseException)
+        return one, other
+
+    async def _call(self, member: Member, request: Request, rows: Sequence[int] | None = None) -> Called:
+        """Ask a member about all rows, or some."""
+        at: Sequence[int] = range(request.n) if rows is None else rows
+        part = request if len(at) == request.n else asking(request, at)
+        return await call(member, part, at, self.manner.tries, self.manner.failed_share, self._now)
+
+    @staticmethod
+    def _failed(called: Called) -> str:
+        return f"{called.member.name} failed: "
+
+
+def _alike(choices: Sequence[Choice]) -> list[Group]:
+    if len(choices) == 1:
+        return [Group((0,), choices)]
+    kinds: dict[tuple[bool, bool], list[int]] = {}
+    for row, choice in enumerate(choices):
+        kinds.setdefault((choice.strong, choice.free), []).append(row)
+    return [Group(rows, [choices[row] for row in rows]) for rows in kinds.values()]
+
+
+def _others(rows: Sequence[int], n: int) -> list[int]:
+    """The rows that are not among these."""
+    return [row for row in range(n) if row not in rows]
+
+
+def _first_wrong(*called: Called) -> Exception:
+    """What the member that was asked first raised; it is the one that was wanted."""
+    return next(one.wrong for one in called if one.wrong is not None)
+
+
+def _too_late(member: Member, request: Request, usd: float) -> Called:
+    """A comparison that was given up when the answer was there: paid for all the same, as far as anybody knows."""
+    called = Called(member, range(request.n))
+    called.failures.append(Step(member.name, f"{FAILED}too late to be compared", usd))
+    return called
