@@ -30,7 +30,7 @@ format: .venv-dev/installed
 	.venv-dev/bin/ruff check --fix .
 	.venv-dev/bin/ruff format .
 
-bench: bench-flights bench-rollout bench-gate-errors bench-releases bench-shadow bench-looks bench-registry bench-record bench-http-core bench-serving-core bench-serving bench-overload bench-gap bench-drift bench-drift-streams bench-quality bench-alerts bench-why bench-traces bench-text-health bench-ship  ## every benchmark
+bench: bench-flights bench-rollout bench-gate-errors bench-releases bench-shadow bench-looks bench-registry bench-record bench-http-core bench-serving-core bench-serving bench-overload bench-gap bench-drift bench-drift-streams bench-quality bench-alerts bench-why bench-traces bench-text-health bench-ship bench-uncertainty bench-cascade bench-router  ## every benchmark
 
 # A benchmark is a file or a folder; what else it needs (bench-serving: other servers) it installs into .bench/.
 bench-%: .venv-demo/installed  ## one benchmark: a table, then one line of JSON Measurements

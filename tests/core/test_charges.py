@@ -52,3 +52,13 @@ def test_a_gain_in_a_sessions_reason_is_found_too() -> None:
 def test_a_cascades_audit_is_a_comparison_and_the_kept_answer_stays_the_answer() -> None:
     path = (Step("small", "0.93 at least 0.9"), Step("large", "audit drawn at 0.05: agrees", 1.0))
     assert purposes(path, MEMBERS) == ["answer", "comparison"]
+
+
+def test_a_level_of_a_cascade_that_gave_no_answer_is_billed_as_failed_and_one_not_asked_not_at_all():
+    path = (
+        Step("small", "0.6: sent on", 0.1),
+        Step("middle", "not answered: it is gone: sent on", 0.2),
+        Step("large", "not asked: it failed too often; the answer so far stands"),
+        Step("large", "audit not answered: it is gone"),
+    )
+    assert purposes(path, {"small", "middle", "large"}) == ["answer", "failed", "other", "failed"]

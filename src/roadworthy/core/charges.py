@@ -27,6 +27,8 @@ PURPOSES: tuple[Purpose, ...] = (
 
 ROUTER, VERIFIER = "router", "verifier"
 FAILED, COMPARISON, EXPLORED = "failed: ", "comparison: ", "explored: "
+# A level of a cascade that was asked and gave none, and one that was never asked.
+NOT_ANSWERED, NOT_ASKED = "not answered", "not asked"
 # What a cascade asks of its last level only to see whether it would have agreed (`route/answering/audits.py`).
 AUDIT = "audit drawn at "
 
@@ -84,7 +86,10 @@ def _said(step: Step, members: Collection[str]) -> Purpose:
         return "verifier"
     if step.at not in members:
         return "other"
-    if step.because.startswith(FAILED):
+    told = step.because.removeprefix("audit ")
+    if told.startswith(NOT_ASKED):
+        return "other"
+    if told.startswith((FAILED, NOT_ANSWERED)):
         return "failed"
     if step.because.startswith((COMPARISON, AUDIT)):
         return "comparison"

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from roadworthy.core.charges import NOT_ANSWERED, NOT_ASKED
 from roadworthy.core.errors import Late, Overloaded
 from roadworthy.core.measure import Measurement
 from roadworthy.core.rows import asking
@@ -141,7 +142,7 @@ class Climb:
 
     def _stop(self, number: int, rows: Sequence[int], journey: Journey) -> None:
         """The cap does not let these rows go on. Raises Overloaded, or why they have no answer yet."""
-        told = f"not asked, for the cap is reached: {self.granting.words()}"
+        told = f"{NOT_ASKED}, for the cap is reached: {self.granting.words()}"
         left = [k for k in rows if k in set(journey.left)]
         bare = [k for k in left if journey.places[k] is None]
         if bare and journey.failed is not None:
@@ -186,7 +187,7 @@ class Climb:
             audits_only = not set(rows) & set(journey.left)
             if not audits_only and not self._can_stand(rows, wrong, journey):
                 raise wrong
-        told = f"not {'asked' if took is None else 'answered'}: {reason(wrong)}"
+        told = f"{NOT_ASKED if took is None else NOT_ANSWERED}: {reason(wrong)}"
         # What is late was computed, or will be, for nobody; who did not answer at all did nothing to be paid for.
         usd = member.usd if isinstance(wrong, Late) else None
         if usd is not None:
