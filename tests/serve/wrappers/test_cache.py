@@ -409,3 +409,24 @@ def test_it_stands_before_a_real_batch_with_text_and_nulls() -> None:
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Cache(**settings)
+
+
+def test_rows_that_parted_keep_their_own_way_and_are_paid_for_once() -> None:
+    async def cascade(asked: Request) -> Response:
+        values = list(asked.inputs["x"].data)
+        sent = Step("large", "0.6: sent on", 0.5)
+        ways = [
+            (Step("small", "sure", 0.1),) if value < 5 else (Step("small", "unsure", 0.1), sent) for value in values
+        ]
+        outputs = {"y": Tensor("y", "FP64", (len(values),), [float(value) for value in values])}
+        return Response(asked.id, outputs, usd=sum(step.usd or 0.0 for way in ways for step in way), paths=ways)
+
+    first, second, again = ask(caching(cascade), request(1, 7), request(7, 2), request(1, 7))
+    assert [first.row_usd(k, 2) for k in range(2)] == pytest.approx([0.1, 0.6])
+    assert [[step.at for step in second.row_path(k)] for k in range(2)] == [
+        ["cache", "small", "large"],
+        ["cache", "small"],
+    ]
+    assert [second.row_usd(k, 2) for k in range(2)] == pytest.approx([0.0, 0.1])
+    assert again.usd == 0.0
+    assert [step.at for step in again.row_path(1)] == ["cache", "small", "large"]

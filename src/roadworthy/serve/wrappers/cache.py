@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -92,7 +92,7 @@ class Caching:
         if found is not None:
             self._tally.hits += 1
             age = now - found.since
-            return self._remembered(request, decoded(found.blob), Step("cache", f"hit, {age:.0f} s old"), age)
+            return self._remembered(request, _recalled(found.blob), Step("cache", f"hit, {age:.0f} s old"), age)
         (response, blobs), shared = await self._compute(request, keys)
         if not shared:
             return replace(response, path=(MISS, *response.path))
@@ -123,7 +123,7 @@ class Caching:
         if not found or len(found) < len(entries):
             return None
         age = self._now() - min(entry.since for entry in found)
-        rows = [decoded(entry.blob) for entry in found]
+        rows = [_recalled(entry.blob) for entry in found]
         return self._several_remembered(request, rows, Step("cache", f"kept for {age:.0f} s"), age)
 
     def _keys(self, request: Request) -> list[bytes] | None:
@@ -182,7 +182,7 @@ class Caching:
         """Several rows: those that are known are remembered, each of the others is computed once."""
         now = self._now()
         entries = {key: self._shelf.fresh(key, now) for key in keys}
-        rows = {key: decoded(entry.blob) for key, entry in entries.items() if entry is not None}
+        rows = {key: _recalled(entry.blob) for key, entry in entries.items() if entry is not None}
         unknown = [key for key, entry in entries.items() if entry is None]
         known = sum(key in rows for key in keys)
         self._tally.hits += known
@@ -205,6 +205,7 @@ class Caching:
     def _shared(self, request: Request, response: Response, rows: list[Row], step: Step) -> Response:
         """The rows as an answer to this request; what they took is what the computation took that it waited for."""
         outputs, sure, sets = joined(rows)
+        path, paths = _ways(step, rows)
         return Response(
             request.id,
             outputs,
@@ -212,10 +213,11 @@ class Caching:
             response.arm,
             sure,
             sets,
-            (step, *response.path),
+            path,
             dict(response.seconds),
             response.usd,
             dict(response.parameters),
+            paths,
         )
 
     def _remembered(self, request: Request, row: Row, step: Step, age: float) -> Response:
@@ -227,4 +229,20 @@ class Caching:
     def _several_remembered(self, request: Request, rows: list[Row], step: Step, age: float) -> Response:
         outputs, sure, sets = joined(rows)
         row = replace(rows[0], outputs=outputs, confidence=sure, prediction_set=sets)
-        return self._remembered(request, row, step, age)
+        path, paths = _ways(step, rows)
+        return replace(self._remembered(request, row, step, age), path=path, paths=paths)
+
+
+def _recalled(blob: bytes) -> Row:
+    """A row that was kept; what its way cost was paid when it was computed."""
+    row = decoded(blob)
+    if all(step.usd is None for step in row.path):
+        return row
+    return replace(row, path=tuple(replace(step, usd=0.0) if step.usd else step for step in row.path))
+
+
+def _ways(step: Step, rows: Sequence[Row]) -> tuple[tuple[Step, ...], list[tuple[Step, ...]] | None]:
+    """The way of rows that are put together: one for all where they went alike, else each goes its own after `step`."""
+    if all(row.path == rows[0].path for row in rows):
+        return (step, *rows[0].path), None
+    return (step,), [row.path for row in rows]
