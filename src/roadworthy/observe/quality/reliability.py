@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from roadworthy.core.calibration import Bin, reliability_bins
+from roadworthy.core.class_names import class_name
 from roadworthy.core.measure import Measurement
 from roadworthy.core.stats import mean, proportion
 from roadworthy.observe.quality.answers import Answers
@@ -39,13 +40,6 @@ def coverage(
     for given, label in zip(sets, labels.tolist(), strict=True):
         if given is None or label != label:
             continue
-        held.append(_name(label, classes) in given)
+        held.append(class_name(label, classes) in given)
         sizes.append(len(given))
     return proportion("coverage", sum(held), len(held), where), mean("set_size", sizes, where, "values")
-
-
-def _name(label: float, classes: Sequence[str]) -> str:
-    number = int(label)
-    if number == label and 0 <= number < len(classes):
-        return classes[number]
-    return str(number) if number == label else str(label)

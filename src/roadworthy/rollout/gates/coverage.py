@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from roadworthy.core.class_names import class_name
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.window import Window
 from roadworthy.rollout.arms import failed
@@ -97,7 +98,7 @@ class Coverage:
         low, high = self._ends(rows)
         outside = np.where(np.isfinite(low + high + rows.labels), (rows.labels < low) | (rows.labels > high), math.nan)
         for k in self._with_set(rows, np.isfinite(rows.labels)):
-            outside[k] = float(_name(float(rows.labels[k]), self.classes) not in _set(rows, k))
+            outside[k] = float(class_name(float(rows.labels[k]), self.classes) not in _set(rows, k))
         return np.asarray(np.where(failed(rows), math.nan, outside), np.float64)
 
     def _sizes(self, rows: Window) -> NDArray[np.float64]:
@@ -128,10 +129,3 @@ def _set(rows: Window, k: int) -> Sequence[Any]:
     assert rows.sets is not None
     found: Sequence[Any] = rows.sets[k]
     return found
-
-
-def _name(label: float, classes: Sequence[str]) -> str:
-    number = int(label)
-    if number == label and 0 <= number < len(classes):
-        return classes[number]
-    return str(number) if number == label else str(label)

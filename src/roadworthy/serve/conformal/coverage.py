@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from roadworthy.core.class_names import class_name
 from roadworthy.core.measure import Measurement, Requirement, Verdict, judge
 from roadworthy.core.record import Record
 from roadworthy.core.stats import mean, nothing, proportion
@@ -53,14 +54,6 @@ def held_truth(record: Record, classes: Sequence[str] = ()) -> bool | None:
         return class_name(label, classes) in record.prediction_set
     low, high = record.outputs.get(LOW), record.outputs.get(HIGH)
     return None if low is None or high is None else bool(low <= label <= high)
-
-
-def class_name(label: float, classes: Sequence[str]) -> str:
-    """The name that a set uses for a label."""
-    number = int(label)
-    if number != label:
-        return str(label)
-    return classes[number] if 0 <= number < len(classes) else str(number)
 
 
 def report(
