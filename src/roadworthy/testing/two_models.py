@@ -50,6 +50,7 @@ class TopicGain:
     threshold: float
     segment: str
     odd: bool
+    because: str = ""
 
 
 @dataclass

@@ -115,7 +115,10 @@ def test_after_an_alarm_every_request_is_odd(router):
     for k in range(60):
         guarded.gain(asking(f"ein ganz anderer Text {k} in einer anderen Sprache"))
     assert guarded.watch.alarmed
-    assert guarded.gain(asking("sum proof poem city river")).odd
+    told = guarded.gain(asking("sum proof poem city river"))
+    assert told.odd
+    assert told.because.startswith("requests became unlike those that the router was fitted on: alarm after ")
+    assert {m.name: m.value for m in guarded.measurements()}["router_alarm"] == 1.0
 
 
 def test_a_file_is_served_with_a_watch_and_looks_at_answers_where_it_can(router, tmp_path):

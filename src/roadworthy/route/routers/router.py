@@ -16,6 +16,7 @@ import numpy as np
 from msgspec import Struct
 
 from roadworthy.core.errors import BadData, BadRequest, SpecError
+from roadworthy.core.measure import Measurement
 from roadworthy.core.wire import Request, Response
 from roadworthy.route.routers.after import seen_in
 from roadworthy.route.routers.budgets import Plan, Reference, plan
@@ -34,7 +35,8 @@ class Gain(Struct, frozen=True):
 
     `strong` and `weak` are the chances that either model is right. An `odd` row is unlike what the router was fitted
     on, or of a segment that it never saw; then its numbers mean nothing. `p_value` is the share of rows like the
-    router's own that are as strange; `signals` are the numbers by which a `Watch` compares streams.
+    router's own that are as strange; `signals` are the numbers by which a `Watch` compares streams, and `because` is
+    what that says once its alarm has sounded: from then on every row is odd.
     """
 
     strong: float
@@ -45,6 +47,7 @@ class Gain(Struct, frozen=True):
     odd: bool
     p_value: float = 1.0
     signals: tuple[float, ...] = ()
+    because: str = ""
 
 
 class Lines(Struct, frozen=True):
@@ -298,8 +301,16 @@ class Guarded:
         """What the router says of a request, which the watch sees too."""
         found = self.router.gain(request)
         if self.watch is not None and not request.shadow and self.watch.see(found.signals[: self._signals]):
-            return msgspec.structs.replace(found, odd=True)
+            return msgspec.structs.replace(found, odd=True, because=self.watch.because)
         return found
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """The evidence that the stream has changed (its capital, which began at 1), and whether the alarm sounded."""
+        if self.watch is None:
+            return ()
+        n = self.watch.n
+        sounded = Measurement("router_alarm", float(self.watch.alarmed), n, conditions={"alpha": self.watch.alpha})
+        return (Measurement("router_evidence", self.watch.capital, n), sounded)
 
 
 class GuardedAfter(Guarded):

@@ -80,7 +80,8 @@ class Chooser:
             return Choice(False, f"{self.weak.name} answers first")
         found = self.router.gain(request)
         if found.odd:
-            return Choice(True, f"unlike what the router was fitted on: {self.strong.name} answers", free=False)
+            why = found.because or "unlike what the router was fitted on"
+            return Choice(True, f"{why}: {self.strong.name} answers", free=False)
         gain, bar = found.gain, found.threshold
         raised = self.worth.raises(self.weak, self.strong) if self._moves else 0.0
         strong = gain >= bar + raised

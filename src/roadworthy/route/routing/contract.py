@@ -11,7 +11,8 @@ class Gain(Protocol):
     """What a router expects of one row: the dearer model pays where `gain` reaches `threshold`.
 
     `strong` and `weak` are the chances that either model answers well. `segment` is the one whose threshold it is, ""
-    where all share one. An `odd` row is unlike what the router was fitted on: its numbers mean nothing.
+    where all share one. An `odd` row is unlike what the router was fitted on, or `because` says what else makes its
+    numbers mean nothing.
     """
 
     @property
@@ -26,6 +27,8 @@ class Gain(Protocol):
     def segment(self) -> str: ...
     @property
     def odd(self) -> bool: ...
+    @property
+    def because(self) -> str: ...
 
 
 class GainRouter(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from roadworthy.core.charges import COMPARISON, EXPLORED, FAILED
+from roadworthy.core.measure import Measurement
 from roadworthy.core.rows import asking
 from roadworthy.core.wire import Request, Response, Step
 from roadworthy.route.routing.beside import Beside
@@ -35,6 +36,12 @@ class Routing:
 
     def __repr__(self) -> str:
         return f"Routing({self.weak!r}, {self.strong!r}, router={self.manner.router or None})"
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """What the router measured of its stream, where it watches it."""
+        measured = getattr(self.chooser.router, "measurements", None)
+        found: tuple[Measurement, ...] = () if measured is None else measured()
+        return found
 
     async def __call__(self, request: Request) -> Response:
         """The answer of one member, or of both where rows part. Raises what the last member that was asked raised."""
