@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from roadworthy.cli.flows import handler_of, read
 from roadworthy.cli.spans import Stretch
 from roadworthy.core.artifact import Release
+from roadworthy.core.catalog import read_plan
 from roadworthy.core.errors import BadData
 from roadworthy.core.spec import Spec
 from roadworthy.core.window import Window
 from roadworthy.registry.releases import Registry
+from roadworthy.serve.base import wrapper
+from roadworthy.serve.conformal.coverage import CoverageReport, report
 from roadworthy.serve.honesty import Rows
 from roadworthy.store.state import State
 
@@ -44,6 +47,21 @@ def answered(
     given = answers(handler_of(spec, release, registry.files(release)), table, release.signature)
     groups = _group(table.tags, by, rows)
     return _known(Rows(table.labels, given, groups), f"the table {rows!r}")
+
+
+def served_coverage(
+    spec: Spec, state: State, release: Release, stretch: Stretch, by: str = "", target: float = 0.9
+) -> CoverageReport | None:
+    """How often the sets and intervals that a release answered with held the truth; None where it answered none."""
+    records = state.records.read(stretch.since, stretch.until, release=release.digest)
+    found = report(records, target, spec.application.classes, by)
+    return found if found.coverage.n else None
+
+
+def promised_cover(release: Release) -> float:
+    """The coverage that the sets of a release promise; 0 where it makes none."""
+    leaves = (wrapper.make(plan) for plan in release.wrappers if ".py:" not in read_plan(plan)[0])
+    return next((float(leaf.target) for leaf in leaves if hasattr(leaf, "target")), 0.0)
 
 
 def _of_records(spec: Spec, state: State, release: Release, stretch: Stretch, by: str) -> Answered:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
 from roadworthy.core.calibration import Bin
 from roadworthy.core.measure import Measurement
 from roadworthy.serve.calibration.report import CalibrationReport, changes
+from roadworthy.serve.conformal.coverage import CoverageReport
 from roadworthy.serve.honesty import Answering, Honest, Sets
 from roadworthy.serve.selective.risk_coverage import RiskCoverage
-from roadworthy.ui.charts import Spot
+from roadworthy.ui.charts import Series, Spot, line_chart
 from roadworthy.ui.curves import Curve, curve_chart
 from roadworthy.ui.document import Badge, Cell, Charts, Document, Listing, Note, Section, Table, Tile, section
 from roadworthy.ui.page import html_of
 from roadworthy.ui.words import interval, number
 
 
-def honest_page(found: Honest, name: str, facts: str) -> str:
-    """What `roadworthy calibrate` found, as a page."""
-    return html_of(honest_document(found, name, facts))
+def honest_page(found: Honest, name: str, facts: str, served: CoverageReport | None = None) -> str:
+    """What `roadworthy calibrate` found, as a page; `served` are the sets that were answered with until now."""
+    return html_of(honest_document(found, name, facts, served))
 
 
-def honest_document(found: Honest, name: str, facts: str) -> Document:
+def honest_document(found: Honest, name: str, facts: str, served: CoverageReport | None = None) -> Document:
     """What was fitted for a release of the deployment `name`, and what it is worth."""
-    parts = (_calibration(found.calibration), _sets(found.sets), _answering(found.answering), _plans(found))
+    fitted = (_calibration(found.calibration), _sets(found.sets), _answering(found.answering), _plans(found))
+    parts = (_served(served), *fitted)
     better = "there is something to release" if found.plans else "nothing was shown to be better"
     return Document(
         kind="what it knows of itself",
@@ -50,6 +53,20 @@ def _tiles(found: Honest) -> Iterator[Tile]:
     if found.answering is not None and found.answering.certified is not None:
         share = found.answering.certified.coverage
         yield Tile("Answered", number(share.value), interval(share))
+
+
+def _served(found: CoverageReport | None) -> Section | None:
+    """The sets that were answered with, one stretch of labelled rows after the other."""
+    if found is None:
+        return None
+    ends = [datetime.fromtimestamp(span.last_at, UTC) for span in found.over_time]
+    lines = [Series("coverage", tuple(span.coverage for span in found.over_time))]
+    chart = line_chart("Coverage over time", [f"{end:%-d %b}" for end in ends], lines, reference=found.target)
+    rows: list[tuple[Cell, ...]] = [("all", found.coverage), (found.size.name.replace("_", " "), found.size)]
+    rows += [(one.where, one) for one in (*found.by_class, *found.by_segment)]
+    told = f"The dashed line is the {found.target:g} that was promised. {found.verdict.because}."
+    table = Table("Held the truth", ("", "Measured"), rows)
+    return section("Sets that were served", [Charts((chart,), True), table], told)
 
 
 def _calibration(found: CalibrationReport | None) -> Section | None:

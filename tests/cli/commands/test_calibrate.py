@@ -60,3 +60,15 @@ def test_what_cannot_be_fitted_is_refused_with_the_reason(call, released, words,
 def test_without_a_release_there_is_nothing_to_calibrate(call, clinic):
     assert "has no stable release" in call("calibrate", "--project", clinic).err
     assert read_project(clinic).application.name
+
+
+def test_the_sets_that_were_served_are_drawn_over_time(call, released, state, spec, answered):
+    kept = call("calibrate", "--rows", "production", "--cover", "0.8", "--keep", "--project", released, "--json").body
+    Registry(state).point(spec.application.name, "stable", kept["kept"], 4e9, "test", "its sets are wanted")
+    answered(released, 1100)
+    told = call("calibrate", "--days", "5000", "--project", released, "--json")
+    served = told.body["served"]
+    assert (served["target"], served["coverage"]["n"], len(served["over_time"])) == (0.8, 1100, 3)
+    assert served["coverage"]["value"] > 0.7
+    assert "Coverage over time" in (released / ".roadworthy" / "calibration.html").read_text()
+    assert "sets that were served" in call("calibrate", "--days", "5000", "--project", released).out

@@ -49,8 +49,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """What was fitted, measured on rows that it was not fitted on. Exit code 3 where nothing was shown to be better."""
-    from roadworthy.cli.answered import answered
+    from roadworthy.cli.answered import answered, promised_cover, served_coverage
     from roadworthy.cli.flows import write_whole
+    from roadworthy.serve.conformal.coverage import lines
     from roadworthy.serve.honesty import Wanted, fit_all
     from roadworthy.serve.honesty_text import honest_text
     from roadworthy.ui.honest_document import honest_page
@@ -66,16 +67,20 @@ def run(args: argparse.Namespace) -> Outcome:
         by = args.each if args.each != "class" else ""
         rows, source = answered(spec, state, registry, base, args.rows, stretch_of(args, state), by)
         found = fit_all(spec.application, rows, wanted, Random(args.seed))
+        promised = promised_cover(base)
+        served = served_coverage(spec, state, base, stretch_of(args, state), by, promised) if promised else None
         facts = f"release {base.digest[:12]}, {found.rows:,} labelled rows: {source}"
         page = args.page or spec.state / "calibration.html"
-        write_whole(page, honest_page(found, spec.application.name, facts).encode())
+        write_whole(page, honest_page(found, spec.application.name, facts, served).encode())
         kept = _kept(registry, base, found, source, args.by) if args.keep and found.plans else None
-    shown = [facts, "", honest_text(found), f"page: {page}"]
+    shown = [facts, "", honest_text(found)]
+    shown += ["", "sets that were served", *lines(served)] if served is not None else []
+    shown.append(f"page: {page}")
     if kept is not None:
         shown.append(f"kept as {kept.digest[:12]}; next: roadworthy rollout start {kept.digest[:12]}")
     from rich.console import Group
 
-    body = {"found": found, "kept": None if kept is None else kept.digest, "page": str(page)}
+    body = {"found": found, "served": served, "kept": None if kept is None else kept.digest, "page": str(page)}
     return Outcome(body, Group(*shown), 0 if found.plans else 3)
 
 
