@@ -3,7 +3,7 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format bench torture clean
+.PHONY: demo test lint format bench bench-uncertainty torture clean
 
 .venv-demo/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo
@@ -35,6 +35,9 @@ bench: bench-flights bench-rollout bench-gate-errors bench-releases bench-shadow
 # A benchmark is a file or a folder; what else it needs (bench-serving: other servers) it installs into .bench/.
 bench-%: .venv-demo/installed  ## one benchmark: a table, then one line of JSON Measurements
 	.venv-demo/bin/python $(or $(wildcard benchmarks/$(subst -,_,$*).py),benchmarks/$(subst -,_,$*)) --data $(DATA)
+
+bench-uncertainty: .venv-dev/installed  ## needs PyTorch, for nets that know what they do not know
+	.venv-dev/bin/python benchmarks/uncertainty --data $(DATA)
 
 torture: .venv-dev/installed  ## whatever must not break, broken on purpose: about half an hour
 	.venv-dev/bin/pip install $(PIP_QUIET) -c constraints.txt -e '.[torture]'
