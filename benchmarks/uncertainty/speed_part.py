@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +32,8 @@ from roadworthy.serve.wrappers.normalised import Normalised
 from roadworthy.serve.wrappers.raps import Raps
 from roadworthy.serve.wrappers.weighted import fit as fit_weighted
 
-PEER = Path(__file__).parents[2] / ".bench" / "conformal" / "bin" / "python"
+PEER = Path(__file__).resolve().parents[2] / ".bench" / "conformal" / "bin" / "python"
+PEERS = ("mapie==1.6.0", "crepes==0.9.1")
 # Not 0.9: where alpha times (n + 1) is whole, crepes takes one rank more than the guarantee needs.
 TARGET, ROUNDS, CALLS, PEER_CALLS = 0.903, 7, 2000, 20
 
@@ -39,11 +42,26 @@ def measure(data: Path) -> list[Measurement]:
     """Microseconds a row at batch one; where MAPIE and crepes are installed, ratio and equality."""
     given = _given()
     leaves = _leaves(given)
-    if not PEER.is_file():
-        print(f"MAPIE and crepes are not in {PEER.parents[1]}, so they were not compared")
+    if not _installed():
+        print(f"{' and '.join(PEERS)} cannot be installed into {PEER.parents[1]}, so they were not compared")
         return [_microseconds(name, [_ours(call) for _ in range(ROUNDS)]) for name, call in leaves.items()]
     with _peers(given) as (ask, answered):
         return _equalities(given, answered) + _interleaved(leaves, ask)
+
+
+def _installed() -> bool:
+    """Whether the peers are there; they are installed at the first run."""
+    if PEER.is_file():
+        return True
+    try:
+        subprocess.run([sys.executable, "-m", "venv", PEER.parents[1]], check=True)
+        pip = [str(PEER), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PEERS]
+        subprocess.run(pip, check=True, timeout=300)
+    except (subprocess.SubprocessError, OSError) as wrong:
+        print(wrong)
+        shutil.rmtree(PEER.parents[1], ignore_errors=True)
+        return False
+    return True
 
 
 def _given() -> dict[str, Any]:
