@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.cli.flows import handler_of, read
-from roadworthy.cli.spans import Stretch
 from roadworthy.core.artifact import Release
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.errors import BadData
+from roadworthy.core.record import Record
 from roadworthy.core.spec import Spec
 from roadworthy.core.window import Window
 from roadworthy.registry.releases import Registry
 from roadworthy.serve.base import wrapper
 from roadworthy.serve.conformal.coverage import CoverageReport, report
 from roadworthy.serve.honesty import Rows
-from roadworthy.store.state import State
 
 Source = Literal["records", "lab", "production"]
 
@@ -31,14 +31,22 @@ class Answered(NamedTuple):
 
 
 def answered(
-    spec: Spec, state: State, registry: Registry, release: Release, rows: Source, stretch: Stretch, by: str = ""
+    spec: Spec,
+    registry: Registry,
+    release: Release,
+    rows: Source,
+    records: Sequence[Record],
+    days: float,
+    by: str = "",
 ) -> Answered:
-    """The labelled rows that a release answered. `by` names a tag whose value is the group of a row.
+    """The labelled rows that a release answered: of a table, or of its `records` of so many days.
+
+    `by` names a tag whose value is the group of a row.
 
     Raises BadData where there is no labelled row, or no such tag.
     """
     if rows == "records":
-        return _of_records(spec, state, release, stretch, by)
+        return _of_records(spec, release, records, days, by)
     from roadworthy.evaluate.answers import answers
 
     table = read(spec, rows)
@@ -49,11 +57,8 @@ def answered(
     return _known(Rows(table.labels, given, groups), f"the table {rows!r}")
 
 
-def served_coverage(
-    spec: Spec, state: State, release: Release, stretch: Stretch, by: str = "", target: float = 0.9
-) -> CoverageReport | None:
-    """How often the sets and intervals that a release answered with held the truth; None where it answered none."""
-    records = state.records.read(stretch.since, stretch.until, release=release.digest)
+def served_coverage(spec: Spec, records: Sequence[Record], target: float, by: str = "") -> CoverageReport | None:
+    """How often the sets and intervals in a release's records held the truth; None where there are none."""
     found = report(records, target, spec.application.classes, by)
     return found if found.coverage.n else None
 
@@ -64,12 +69,10 @@ def promised_cover(release: Release) -> float:
     return next((float(leaf.target) for leaf in leaves if hasattr(leaf, "target")), 0.0)
 
 
-def _of_records(spec: Spec, state: State, release: Release, stretch: Stretch, by: str) -> Answered:
-    records = state.records.read(stretch.since, stretch.until, release=release.digest)
+def _of_records(spec: Spec, release: Release, records: Sequence[Record], days: float, by: str) -> Answered:
     window = Window.of_all([record for record in records if record.error is None and record.label is not None])
     output = spec.application.output
     if not window.n or output not in window.outputs:
-        days = (stretch.until - stretch.since) / 86_400
         raise BadData(
             f"release {release.digest[:12]} has no labelled answer in these {days:g} days: give a longer stretch, send "
             f"labels (`roadworthy label`), or take a table (`--rows production`)"

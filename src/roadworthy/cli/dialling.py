@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from roadworthy.core.artifact import Release
 from roadworthy.core.dials import Dial, Follower
+from roadworthy.core.errors import Missing
 from roadworthy.core.record import Label, Record
 from roadworthy.registry.releases import Registry
 from roadworthy.rollout.traffic import traffic
@@ -44,9 +45,10 @@ class Dialling:
         return moved
 
     def _answering(self) -> list[str]:
-        if self._registry.alias(self._deployment, "stable") is None:
+        try:
+            wanted = traffic(self._state, self._deployment)
+        except Missing:
             return []
-        wanted = traffic(self._state, self._deployment)
         return [digest for digest in dict.fromkeys((wanted.stable, wanted.candidate)) if digest]
 
     def _followers_of(self, digest: str) -> tuple[Follower, ...]:

@@ -21,6 +21,24 @@ def z_of(confidence: float) -> float:
     return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
+def batch_spread(values: NDArray[np.float64], stretches: int, widened: float) -> float:
+    """The standard deviation of one value (n,), as large as the means of so many stretches on end make it out to be.
+
+    Batch means (Schmeiser 1982); `widened` allows for their being few. Never below the plain one, which it is for fewer
+    than two rows a stretch; infinite for one row.
+    """
+    import numpy as np
+
+    n = len(values)
+    if n < 2:
+        return math.inf
+    plain = float(values.std(ddof=1))
+    if n < 2 * stretches:
+        return plain
+    means = np.array([part.mean() for part in np.array_split(values, stretches)])
+    return max(plain, widened * math.sqrt(n / stretches) * float(means.std(ddof=1)))
+
+
 def _at(confidence: float) -> dict[str, float]:
     """The condition that a Measurement states where its interval is not the usual one."""
     return {} if confidence == 0.95 else {"confidence": confidence}

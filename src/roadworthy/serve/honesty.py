@@ -22,7 +22,6 @@ from roadworthy.serve.base import wrapper
 from roadworthy.serve.calibration.methods import apply
 from roadworthy.serve.calibration.report import CalibrationReport, changes, report
 from roadworthy.serve.columns import SETS
-from roadworthy.serve.conformal.base import SetLeaf
 from roadworthy.serve.conformal.fitting import fit, promised
 from roadworthy.serve.conformal.intervals import HIGH, LOW
 from roadworthy.serve.fold import Arrays
@@ -146,9 +145,10 @@ def _sets(asked: Application, rows: Rows, leaf: Any, wanted: Wanted) -> Sets:
     if not hasattr(bare, "true_scores"):
         raise SpecError(f"`--sets` takes what makes sets of a threshold (lac, aps, raps, absolute), got {name!r}")
     arrays = {asked.output: _honest(leaf, rows.outputs)}
-    made = _fitted(bare, rows, arrays, wanted)
-    held = made.on_outputs(arrays) if hasattr(made, "on_outputs") else fit(bare, rows.labels, arrays).on_outputs(arrays)
-    return Sets(write_plan(made), len(rows.labels), _promise(made, bare, rows, arrays, wanted), _size(held))
+    plain = fit(bare, rows.labels, arrays, wanted.cover)
+    made = _fitted(bare, rows, arrays, wanted) if wanted.follow or wanted.each else plain
+    shown = made if hasattr(made, "on_outputs") else plain
+    return Sets(write_plan(made), len(rows.labels), promised(plain), _size(shown.on_outputs(arrays)))
 
 
 def _fitted(bare: Any, rows: Rows, arrays: Arrays, wanted: Wanted) -> Any:
@@ -156,15 +156,8 @@ def _fitted(bare: Any, rows: Rows, arrays: Arrays, wanted: Wanted) -> Any:
         return adaptive.fit(bare, rows.labels, arrays, wanted.cover)
     if wanted.each == "class":
         return mondrian_class.fit(bare, rows.labels, arrays, wanted.cover)
-    if wanted.each:
-        groups = [] if rows.groups is None else rows.groups.tolist()
-        return mondrian_segment.fit(bare, rows.labels, arrays, wanted.each, groups, wanted.cover)
-    return fit(bare, rows.labels, arrays, wanted.cover)
-
-
-def _promise(made: Any, bare: SetLeaf, rows: Rows, arrays: Arrays, wanted: Wanted) -> Measurement:
-    plain = made if hasattr(made, "threshold") and not wanted.follow else fit(bare, rows.labels, arrays, wanted.cover)
-    return promised(plain)
+    groups = [] if rows.groups is None else rows.groups.tolist()
+    return mondrian_segment.fit(bare, rows.labels, arrays, wanted.each, groups, wanted.cover)
 
 
 def _size(held: Arrays) -> Measurement:

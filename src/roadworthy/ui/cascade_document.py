@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from roadworthy.core.measure import Measurement
 from roadworthy.route.cascades.fits import CascadeFit, Level, Point
 from roadworthy.route.cascades.report import plot_of
 from roadworthy.ui.charts import Spot
-from roadworthy.ui.curves import Curve, curve_chart
+from roadworthy.ui.curves import Curve, curve_chart, exact
 from roadworthy.ui.document import Badge, Cell, Charts, Document, Note, Section, Table, Tile, section
 from roadworthy.ui.page import html_of
 from roadworthy.ui.words import interval, number, percent
@@ -78,15 +77,11 @@ def _chart(metric: str, place: int, fit: CascadeFit) -> str:
     curves = [_curve("cascade", plot.curve, place, 1), _curve("ideal", plot.ideal, place, 2)]
     wanted = fit.target.stated[metric]
     least, most = min(p.delegation for p in plot.curve), max(p.delegation for p in plot.curve)
-    curves.append(Curve("promised", (least, most), (_exact(wanted), _exact(wanted)), 3, faint=True))
-    spots = [] if plot.chosen is None else [Spot("chosen", plot.delegation, _exact(plot.chosen.reached[place]), 4)]
+    curves.append(Curve("promised", (least, most), (exact(wanted), exact(wanted)), 3, faint=True))
+    spots = [] if plot.chosen is None else [Spot("chosen", plot.delegation, exact(plot.chosen.reached[place]), 4)]
     return curve_chart(metric.capitalize(), ("share sent on", metric), [c for c in curves if c.x], spots)
 
 
 def _curve(name: str, points: Sequence[Point], place: int, colour: int) -> Curve:
     ordered = sorted(points, key=lambda point: point.delegation)
-    return Curve(name, tuple(p.delegation for p in ordered), tuple(_exact(p.reached[place]) for p in ordered), colour)
-
-
-def _exact(value: float) -> Measurement:
-    return Measurement("", value, 1, value, value)
+    return Curve(name, tuple(p.delegation for p in ordered), tuple(exact(p.reached[place]) for p in ordered), colour)

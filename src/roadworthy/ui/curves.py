@@ -39,6 +39,11 @@ class Curve:
     faint: bool = False
 
 
+def exact(value: float) -> Measurement:
+    """A number without an interval, as a point of a curve."""
+    return Measurement("", value, 1, value, value)
+
+
 def curve_chart(
     title: str, axes: tuple[str, str], curves: Sequence[Curve], spots: Sequence[Spot] = (), note: str = ""
 ) -> str:

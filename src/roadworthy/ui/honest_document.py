@@ -14,7 +14,7 @@ from roadworthy.serve.conformal.coverage import CoverageReport
 from roadworthy.serve.honesty import Answering, Honest, Sets
 from roadworthy.serve.selective.risk_coverage import RiskCoverage
 from roadworthy.ui.charts import Series, Spot, line_chart
-from roadworthy.ui.curves import Curve, curve_chart
+from roadworthy.ui.curves import Curve, curve_chart, exact
 from roadworthy.ui.document import Badge, Cell, Charts, Document, Listing, Note, Section, Table, Tile, section
 from roadworthy.ui.page import html_of
 from roadworthy.ui.words import interval, number
@@ -93,7 +93,7 @@ def reliability_chart(before: Sequence[Bin], after: Sequence[Bin] = ()) -> str:
     lines = [Curve("before", *_points(before), 2), Curve("after", *_points(after), 1)] if after else []
     lines = lines or [Curve("stated", *_points(before), 1)]
     ends = [x for line in lines for x in line.x] or [0.0, 1.0]
-    diagonal = Curve("perfect", (min(ends), max(ends)), (_exact(min(ends)), _exact(max(ends))), 3, faint=True)
+    diagonal = Curve("perfect", (min(ends), max(ends)), (exact(min(ends)), exact(max(ends))), 3, faint=True)
     return curve_chart("Reliability", ("stated probability", "came true"), [diagonal, *lines])
 
 
@@ -147,7 +147,3 @@ def _answering(found: Answering | None) -> Section | None:
 def _plans(found: Honest) -> Section | None:
     lines = "\n".join(msgspec.json.encode(plan).decode() for plan in found.plans)
     return section("The wrappers, outermost first", [Listing("", lines, "json")]) if found.plans else None
-
-
-def _exact(value: float) -> Measurement:
-    return Measurement("", value, 1, value, value)

@@ -9,7 +9,7 @@ from roadworthy.route.routers.curve import Curve as Recovered
 from roadworthy.route.routers.fitting import RouterFit
 from roadworthy.route.routers.router_text import fit_lines
 from roadworthy.ui.charts import Spot
-from roadworthy.ui.curves import Curve, curve_chart
+from roadworthy.ui.curves import Curve, curve_chart, exact
 from roadworthy.ui.document import Badge, Charts, Document, Listing, Note, Section, Table, Tile, section
 from roadworthy.ui.page import html_of
 from roadworthy.ui.words import interval, number, percent
@@ -63,12 +63,8 @@ def _recovered(title: str, found: Recovered, share: float) -> Section | None:
 
 
 def _line(found: Recovered, place: int) -> tuple[tuple[float, ...], tuple[Measurement, ...]]:
-    return tuple(point[0] for point in found.points), tuple(_exact(point[place]) for point in found.points)
+    return tuple(point[0] for point in found.points), tuple(exact(point[place]) for point in found.points)
 
 
 def _spot(point: tuple[float, float, float, float]) -> Spot:
-    return Spot("budget", _exact(point[0]), _exact(point[1]), 4)
-
-
-def _exact(value: float) -> Measurement:
-    return Measurement("", value, 1, value, value)
+    return Spot("budget", exact(point[0]), exact(point[1]), 4)

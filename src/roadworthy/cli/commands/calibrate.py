@@ -65,10 +65,13 @@ def run(args: argparse.Namespace) -> Outcome:
         registry = registry_of(spec, state)
         base = release_named(registry, spec, args.release)
         by = args.each if args.each != "class" else ""
-        rows, source = answered(spec, state, registry, base, args.rows, stretch_of(args, state), by)
+        span, promised = stretch_of(args, state), promised_cover(base)
+        looks = args.rows == "records" or promised
+        records = state.records.read(span.since, span.until, release=base.digest) if looks else []
+        days = (span.until - span.since) / 86_400
+        rows, source = answered(spec, registry, base, args.rows, records, days, by)
         found = fit_all(spec.application, rows, wanted, Random(args.seed))
-        promised = promised_cover(base)
-        served = served_coverage(spec, state, base, stretch_of(args, state), by, promised) if promised else None
+        served = served_coverage(spec, records, promised, by) if promised else None
         facts = f"release {base.digest[:12]}, {found.rows:,} labelled rows: {source}"
         page = args.page or spec.state / "calibration.html"
         write_whole(page, honest_page(found, spec.application.name, facts, served).encode())

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of, release_named
+from roadworthy.cli.mixtures import fit_file, served
+from roadworthy.cli.opening import open_spec, project_option
 from roadworthy.cli.outcome import Outcome
-from roadworthy.cli.spans import stretch_of, stretch_options
+from roadworthy.cli.spans import stretch_options
 from roadworthy.core.errors import BadRequest, SpecError
 from roadworthy.core.measure import EXIT_CODES, worst
 
 if TYPE_CHECKING:
     from roadworthy.core.artifact import Release
-    from roadworthy.core.spec import Spec
-    from roadworthy.registry.releases import Registry
     from roadworthy.route.cascades.fits import CascadeFit, Target
 
 EXAMPLE = "roadworthy cascade fit --agreement 0.98 --project examples/cascade"
@@ -56,9 +56,7 @@ def _fit(args: argparse.Namespace) -> Outcome:
 
     spec = open_spec(args, check_files=False)
     target = _target(args)
-    out = args.out or (spec.path(spec.model.policy_file) if spec.model.policy_file else None)
-    if out is None:
-        raise BadRequest("where to? Give `--out FILE`, or name a `policy_file` below `model:` of the project file")
+    out = fit_file(spec, args.out)
     console = Console(stderr=True)
     prepare(spec, console.print)
     found = ask_members(spec, read(spec, args.rows), args.repeat, console.print)
@@ -66,7 +64,6 @@ def _fit(args: argparse.Namespace) -> Outcome:
     prices = {name: member.usd_per_1k for name, member in spec.model.members.items()}
     spec.state.mkdir(exist_ok=True)
     page = args.page or spec.state / "cascade.html"
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, msgspec.json.format(msgspec.json.encode(fit)))
     write_whole(page, cascade_page(fit, spec.application.name, prices).encode())
     shown = f"{report(fit)}\nfit: {out}\npage: {page}"
@@ -92,12 +89,8 @@ def _report(args: argparse.Namespace) -> Outcome:
     from roadworthy.route.cascades.audit import Audited, verified
 
     spec = open_spec(args, check_files=False)
-    with existing_state(spec) as state:
-        registry = registry_of(spec, state)
-        release = release_named(registry, spec, "")
-        fit, audit = _fitted(registry, release, spec)
-        span = stretch_of(args, state)
-        records = state.records.read(span.since, span.until, release=release.digest)
+    release, files, records = served(spec, args)
+    fit, audit = _fitted(release, files)
     names = tuple(member.name for member in release.members)
     verdicts: tuple[Verdict, ...] = ()
     if audit:
@@ -110,7 +103,7 @@ def _report(args: argparse.Namespace) -> Outcome:
     return Outcome(body, Group(f"promised: {fit.target.words}", *said, "", ledger_text(bill)), EXIT_CODES[decision])
 
 
-def _fitted(registry: Registry, release: Release, spec: Spec) -> tuple[CascadeFit, float]:
+def _fitted(release: Release, files: Mapping[str, Path]) -> tuple[CascadeFit, float]:
     """The fit that a release answers by, and the share of kept rows that it audits."""
     import msgspec
 
@@ -118,7 +111,6 @@ def _fitted(registry: Registry, release: Release, spec: Spec) -> tuple[CascadeFi
     from roadworthy.core.catalog import read_plan
     from roadworthy.route.cascades.fits import CascadeFit
 
-    files = registry.files(release)
     name, settings = read_plan(release.policy) if release.policy else ("", {})
     if name != "cascade" or POLICY not in files:
         raise SpecError(

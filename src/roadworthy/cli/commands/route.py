@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from roadworthy.cli.mixtures import fit_file, served
 from roadworthy.cli.opening import existing_state, open_spec, project_option, registry_of, release_named
 from roadworthy.cli.outcome import Outcome
 from roadworthy.cli.spans import stretch_of, stretch_options
@@ -50,9 +51,7 @@ def _fit(args: argparse.Namespace) -> Outcome:
     from roadworthy.ui.route_document import route_page
 
     spec = open_spec(args, check_files=False)
-    out = args.out or (spec.path(spec.model.policy_file) if spec.model.policy_file else None)
-    if out is None:
-        raise BadRequest("where to? Give `--out FILE`, or name a `policy_file` below `model:` of the project file")
+    out = fit_file(spec, args.out)
     try:
         settings = Settings(args.share, args.share, args.times)
     except ValueError as wrong:
@@ -69,7 +68,6 @@ def _fit(args: argparse.Namespace) -> Outcome:
         rows, tag = judged_table(spec, read(spec, args.rows), args.tag, console.print), args.tag or "segment"
     found = fit(rows, tag=tag, settings=settings)
     spec.state.mkdir(exist_ok=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
     page = args.page or spec.state / "route.html"
     found.router.write(out)
     write_whole(page, route_page(found, spec.application.name).encode())
@@ -93,11 +91,7 @@ def _report(args: argparse.Namespace) -> Outcome:
     from roadworthy.route.traffic.watched import watched
 
     spec = open_spec(args, check_files=False)
-    with existing_state(spec) as state:
-        registry, span = registry_of(spec, state), stretch_of(args, state)
-        release = release_named(registry, spec, "")
-        files = registry.files(release)
-        records = state.records.read(span.since, span.until, release=release.digest)
+    release, files, records = served(spec, args)
     planned = args.share
     if POLICY in files:
         planned = msgspec.json.decode(files[POLICY].read_bytes(), type=RouterFile).settings.share
@@ -117,10 +111,7 @@ def _replay(args: argparse.Namespace) -> Outcome:
     if args.router is None:
         raise BadRequest("which router? `roadworthy route replay FILE`, a file that `roadworthy route fit` wrote")
     spec = open_spec(args, check_files=False)
-    with existing_state(spec) as state:
-        registry, span = registry_of(spec, state), stretch_of(args, state)
-        release = release_named(registry, spec, "")
-        records = state.records.read(span.since, span.until, release=release.digest)
+    release, _, records = served(spec, args)
     traffic = recorded_traffic(spec, release, records)
     found = replayed(traffic, rule_of(Router.read(args.router)), args.router.name, args.margin)
     return Outcome(found, replayed_text(found), found.verdict.exit_code)

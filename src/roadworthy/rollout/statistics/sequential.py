@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from roadworthy.core.stats import batch_spread
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -144,14 +146,7 @@ def spread_in_time(values: NDArray[np.float64]) -> float:
     one. Over flights it holds for storms of six hours from a day on, and of a day from three days on
     (`benchmarks/rollout`).
     """
-    n = len(values)
-    if n < 2:
-        return math.inf
-    plain = float(values.std(ddof=1))
-    if n < 2 * BATCHES:
-        return plain
-    means = np.array([part.mean() for part in np.array_split(values, BATCHES)])
-    return max(plain, STUDENT * math.sqrt(n / BATCHES) * float(means.std(ddof=1)))
+    return batch_spread(values, BATCHES, STUDENT)
 
 
 def difference_of_split(candidate: NDArray[np.bool_], value: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roadworthy.core.measure import Measurement
-from roadworthy.core.stats import log_losses, z_of
+from roadworthy.core.stats import batch_spread, log_losses, z_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,11 +51,6 @@ def row_squares(labels: NDArray[Any], probabilities: Floats) -> Floats:
 
 
 def _spread(values: Floats, in_time: bool) -> float:
-    n = len(values)
-    if n < 2:
-        return math.inf
-    plain = float(values.std(ddof=1))
-    if n < 2 * STRETCHES or not in_time:
-        return plain
-    means = np.array([part.mean() for part in np.array_split(values, STRETCHES)])
-    return max(plain, STUDENT * math.sqrt(n / STRETCHES) * float(means.std(ddof=1)))
+    if in_time:
+        return batch_spread(values, STRETCHES, STUDENT)
+    return float(values.std(ddof=1)) if len(values) > 1 else math.inf
