@@ -59,6 +59,23 @@ def test_a_late_row_is_counted_in_its_own_minute(state):
     assert found.count("requests").tolist() == [5, 10]
 
 
+def test_what_is_counted_late_stands_in_hours_at_once_and_says_the_same(state, tmp_path):
+    rows = records(300, T0, step=60.0)
+    state.records.write(rows)
+    roll_up(state, T0)
+    compact(state, T0 + 86_400 * 3)
+    by_the_minute = series(state, T0, T0 + 18_000)
+    told = [str(m) for m in percentiles(state, T0, T0 + 18_000)]
+    with State.open(tmp_path / "late", "process") as late:
+        late.records.write(rows)
+        roll_up(late, T0 + 86_400 * 3)
+        assert compact(late, T0 + 86_400 * 3) == 0
+        at_once = series(late, T0, T0 + 18_000)
+        assert at_once.span.tolist() == [3600] * 5
+        assert at_once.count("requests").tolist() == by_the_minute.count("requests").tolist()
+        assert [str(m) for m in percentiles(late, T0, T0 + 18_000)] == told
+
+
 def test_a_late_row_of_a_compacted_hour_is_counted_too(state):
     state.records.write(records(100, T0, step=60.0))
     roll_up(state, T0)
@@ -69,8 +86,9 @@ def test_a_late_row_of_a_compacted_hour_is_counted_too(state):
     state.records.write(records(3, T0, "late", step=61.0))
     roll_up(state, T0 + 86_400 * 3)
     assert requests(state) == 103
+    assert series(state, T0, T0 + 7200).span.tolist() == [3600, 3600], "a late row goes into its hour"
     assert compact(state, T0 + 86_400 * 3) == 0, "once an hour is enough"
-    assert compact(state, T0 + 86_400 * 3 + 3600) == 2
+    assert compact(state, T0 + 86_400 * 3 + 3600) == 0
     assert series(state, T0, T0 + 7200).count("requests").tolist() == [63, 40]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -11,7 +12,7 @@ import numpy as np
 
 from roadworthy.core.record import Record
 from roadworthy.core.sketch import cells_of, write_many
-from roadworthy.observe.counts.tally import MINUTE, Cell, Moments, Tally
+from roadworthy.observe.counts.tally import HOUR, MINUTE, MINUTES_AN_HOUR, Cell, Moments, Tally
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,21 +42,29 @@ class _Members(NamedTuple):
     row: NDArray[np.int64]
 
 
-def count(records: Sequence[Record], known: Known) -> dict[Cell, Tally]:
-    """The tallies of a batch, by cell. What a tag says beyond the known and the most frequent goes to `other`."""
+def count(records: Sequence[Record], known: Known, hours_before: float = -math.inf) -> dict[Cell, Tally]:
+    """The tallies of a batch, by cell. What a tag says beyond the known and the most frequent goes to `other`.
+
+    A cell is a minute, or a whole hour where it lies before the minute `hours_before`, in which an hour begins.
+    """
     if not records:
         return {}
-    members = _members(records, known)
+    members = _members(records, known, hours_before)
     first = _firsts(records)
     counts = _counted(_flags(records, first), members)
     numbers = _moments(_numbers(records), members)
     seconds = _sketches(_stages(records, first), members, len(records))
-    return {cell: Tally(MINUTE, counts[k], numbers[k], seconds[k]) for k, cell in enumerate(members.cells)}
+    spans = [HOUR if cell.minute < hours_before else MINUTE for cell in members.cells]
+    return {cell: Tally(spans[k], counts[k], numbers[k], seconds[k]) for k, cell in enumerate(members.cells)}
 
 
-def _members(records: Sequence[Record], known: Known) -> _Members:
+def _members(records: Sequence[Record], known: Known, hours_before: float) -> _Members:
     codes: dict[tuple[int, str, str], int] = {}
-    cell = [codes.setdefault((int(r.at // MINUTE), r.release[:_RELEASE], r.arm), len(codes)) for r in records]
+    minutes = [_minute(record.at, hours_before) for record in records]
+    cell = [
+        codes.setdefault((minute, record.release[:_RELEASE], record.arm), len(codes))
+        for minute, record in zip(minutes, records, strict=True)
+    ]
     cells = [Cell(*code) for code in codes]
     base, row = cell.copy(), list(range(len(records)))
     for tag, values in _tags(records, known).items():
@@ -64,6 +73,11 @@ def _members(records: Sequence[Record], known: Known) -> _Members:
         row += values
         cells += [cells[k]._replace(tag=tag, value=value) for k, value in inside]
     return _Members(cells, np.array(cell), np.array(row))
+
+
+def _minute(at: float, hours_before: float) -> int:
+    minute = int(at // MINUTE)
+    return minute - minute % MINUTES_AN_HOUR if minute < hours_before else minute
 
 
 def _tags(records: Sequence[Record], known: Known) -> dict[str, dict[int, str]]:

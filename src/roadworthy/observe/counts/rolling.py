@@ -9,11 +9,12 @@ from sqlalchemy.exc import IntegrityError
 
 from roadworthy.core.record import Record
 from roadworthy.observe.counts.counting import Known, count
-from roadworthy.observe.counts.tally import HOUR, MINUTE, Cell, Tally
+from roadworthy.observe.counts.tally import HOUR, MINUTE, MINUTES_AN_HOUR, Cell, Tally
 from roadworthy.store.state import State
 
 BOOKMARK, COMPACTED = "rollups", "rollups.compacted"
-MINUTES_AN_HOUR = HOUR // MINUTE
+# What is older than this stands in hours.
+MINUTES_DAYS = 2.0
 _KEY = ("minute", "release", "arm", "tag", "value")
 _AT_ONCE = 500
 # Records that are in memory at a time: a log of years is counted too.
@@ -23,10 +24,10 @@ MOST_ROWS = 100_000
 def roll_up(state: State, now: float, most_values: int = 50, most_rows: int = MOST_ROWS) -> int:
     """Count the records that came into the log since the last time; how many there were.
 
-    A row that comes late is counted in the minute of its `at`, even where that lies in an hour that was compacted. The
-    counts and the bookmark are one transaction: a process that dies leaves both or neither, and of two processes that
-    do this at once one does nothing. A tag has at most `most_values` values an hour that are counted by themselves.
-    At most `most_rows` are in memory at a time.
+    A row is counted in the minute of its `at`, or in the hour where that was compacted, or would be next: a log of
+    months that nobody has counted is not cut into minutes first. The counts and the bookmark are one transaction: a
+    process that dies leaves both or neither, and of two processes that do this at once one does nothing. A tag has at
+    most `most_values` values an hour that are counted by themselves. At most `most_rows` are in memory at a time.
     """
     total = 0
     while True:
@@ -43,7 +44,7 @@ def roll_up(state: State, now: float, most_values: int = 50, most_rows: int = MO
 def _roll_up_to(state: State, start: int, end: int, now: float, most_values: int) -> int | None:
     """Count up to a position; None where another process did meanwhile."""
     rows = state.records.read(after=start if end > start else 0, upto=end)
-    tallies = count(rows, Known(_known(state, rows), most_values))
+    tallies = count(rows, Known(_known(state, rows), most_values), _hours_before(now, MINUTES_DAYS))
     with state.engine.begin() as connection:
         if not _move(state, connection, BOOKMARK, start, end, now):
             return None
@@ -51,7 +52,7 @@ def _roll_up_to(state: State, start: int, end: int, now: float, most_values: int
     return len(rows)
 
 
-def compact(state: State, now: float, minutes_days: float = 2.0, keep_days: float = 400.0) -> int:
+def compact(state: State, now: float, minutes_days: float = MINUTES_DAYS, keep_days: float = 400.0) -> int:
     """Make hours of the minutes that are older than `minutes_days`; how many rows that saved.
 
     Percentiles of an hour stay as exact as those of a minute. What is older than `keep_days` goes. It works once an
@@ -61,7 +62,7 @@ def compact(state: State, now: float, minutes_days: float = 2.0, keep_days: floa
     if hour == done:
         return 0
     table = state.tables["rollups"]
-    before = (hour * HOUR - int(minutes_days * 86_400)) // HOUR * MINUTES_AN_HOUR
+    before = _hours_before(now, minutes_days)
     with state.engine.begin() as connection:
         if not _move(state, connection, COMPACTED, done, hour, now):
             return 0
@@ -69,6 +70,11 @@ def compact(state: State, now: float, minutes_days: float = 2.0, keep_days: floa
         old = select(table.c.minute).where(table.c.minute < before, table.c.minute % MINUTES_AN_HOUR != 0).distinct()
         hours = sorted({minute // MINUTES_AN_HOUR for minute in connection.execute(old).scalars()})
     return sum(_compact_hour(state, each * MINUTES_AN_HOUR) for each in hours)
+
+
+def _hours_before(now: float, minutes_days: float) -> int:
+    """The minute before which counts stand in hours, in which an hour begins."""
+    return (int(now // HOUR) * HOUR - int(minutes_days * 86_400)) // HOUR * MINUTES_AN_HOUR
 
 
 def _compact_hour(state: State, minute: int) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MINUTE, HOUR = 60, 3600
+MINUTES_AN_HOUR = HOUR // MINUTE
 
 
 class Cell(NamedTuple):
