@@ -10,7 +10,7 @@ from roadworthy.registry.exchange.card_body import CardFacts, Course
 from roadworthy.registry.exchange.mlflow_models import Imported, import_model
 from roadworthy.registry.exchange.mlflow_server import Server
 from roadworthy.rollout.control.signal_names import stage_name
-from roadworthy.rollout.rollout_state import all_of
+from roadworthy.rollout.rollout_state import history
 
 if TYPE_CHECKING:
     from roadworthy.core.artifact import Release
@@ -66,8 +66,7 @@ def card_facts(spec: Spec, state: State, release: Release, licence: str) -> Card
 
 def courses_of(state: State, deployment: str, digest: str) -> tuple[Course, ...]:
     """The rollouts that a release went through, for its card."""
-    with state.engine.execution_options(reading=True).connect() as connection:
-        mine = [found for found in all_of(connection, deployment) if found.candidate == digest]
+    mine = [found for found in history(state.engine, deployment) if found.candidate == digest]
     return tuple(
         Course(found.started_at, stage_name(found.step), found.status.replace("_", " "), found.because)
         for found in mine

@@ -19,10 +19,11 @@ from roadworthy.core.errors import BadData, SpecError, unknown
 from roadworthy.core.spec import Spec
 from roadworthy.evaluate.reports.report import read_json
 from roadworthy.observe.explanation.attributions import Attribution
+from roadworthy.observe.profiles import profiled
 from roadworthy.readiness.artefacts import Artefacts, GapFacts, Newest, PastRollout
 from roadworthy.readiness.infrastructure_checks import QUALITY
 from roadworthy.readiness.score import names
-from roadworthy.rollout.rollout_state import RolloutState, all_of
+from roadworthy.rollout.rollout_state import RolloutState, history
 from roadworthy.store.state import State
 
 # Where build servers look for what they should do.
@@ -47,7 +48,7 @@ def artefacts_of(spec: Spec, state: State, now: float) -> Artefacts:
         stable_since=moved[-1].at if moved else None,
         releases=tuple(releases),
         promoted=tuple(dict.fromkeys(change.digest or "" for change in moved)),
-        rollouts=_rollouts(state, name),
+        rollouts=tuple(past(found) for found in history(state.engine, name)),
         events=_events(state),
         chores=_chores(state),
         tests=_texts(spec.root, ("tests/**/test_*.py", "test_*.py")),
@@ -60,15 +61,10 @@ def artefacts_of(spec: Spec, state: State, now: float) -> Artefacts:
         labels=_labels(state),
         explained=explained,
         weights=weights,
-        profile=stable is not None and _has_profile(state, stable.digest),
+        profile=stable is not None and stable.digest in profiled(state),
         keys=sum(key.state(now) == "valid" for key in KeyFile(spec.state).read()),
         approvals=_count(state, "approvals"),
     )
-
-
-def _rollouts(state: State, deployment: str) -> tuple[PastRollout, ...]:
-    with state.engine.execution_options(reading=True).connect() as connection:
-        return tuple(past(found) for found in all_of(connection, deployment))
 
 
 def past(found: RolloutState) -> PastRollout:
@@ -117,12 +113,6 @@ def _count(state: State, table: str) -> int:
 def _labels(state: State) -> int:
     with state.records.connection() as connection:
         return int(connection.execute("SELECT count(*) FROM labels").fetchone()[0])
-
-
-def _has_profile(state: State, digest: str) -> bool:
-    table = state.tables["profiles"]
-    with state.engine.execution_options(reading=True).connect() as connection:
-        return connection.execute(select(table.c.release).where(table.c.release == digest)).first() is not None
 
 
 def _gap(spec: Spec, releases: Sequence[Release]) -> GapFacts | None:

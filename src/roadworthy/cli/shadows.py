@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from roadworthy.core.errors import Missing
 from roadworthy.core.window import Window
 from roadworthy.core.wire import Arm
-from roadworthy.rollout.rollout_state import RolloutState, all_of
+from roadworthy.rollout.rollout_state import RolloutState, history
 
 SHADOW: tuple[Arm, ...] = ("shadow",)
 STABLE: tuple[Arm, ...] = ("stable",)
@@ -25,8 +25,7 @@ def shadow_rows(spec: Spec, state: State, registry: Registry, release: str) -> t
     """
     name = spec.application.name
     wanted = registry.get(release).digest if release else ""
-    with state.engine.execution_options(reading=True).connect() as connection:
-        known = [found for found in all_of(connection, name) if _had_shadow(found, wanted)]
+    known = [found for found in history(state.engine, name) if _had_shadow(found, wanted)]
     for rollout in reversed(known):
         mirrored = state.records.read(rollout.started_at, release=rollout.candidate, arms=SHADOW)
         if mirrored:

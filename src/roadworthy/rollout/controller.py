@@ -28,7 +28,7 @@ from roadworthy.rollout.control.incident import Incident
 from roadworthy.rollout.control.steps import Steps
 from roadworthy.rollout.control.telling import Telling, nobody
 from roadworthy.rollout.control.turning_back import loads_failed, release_before, taken_back
-from roadworthy.rollout.rollout_state import RolloutState, all_of, last_of, running_of
+from roadworthy.rollout.rollout_state import RolloutState, all_of, history, last_of, running_of
 from roadworthy.rollout.traffic import Traffic, stable_of, traffic
 from roadworthy.store.leases import Lease, give_back, take
 from roadworthy.store.state import State
@@ -206,8 +206,7 @@ class Controller:
 
     def history(self, deployment: str) -> list[RolloutState]:
         """Every rollout of a deployment, oldest first."""
-        with self._reading() as connection:
-            return all_of(connection, deployment)
+        return history(self.state.engine, deployment)
 
     def incidents(self, deployment: str) -> list[Incident]:
         """Every incident of a deployment, oldest first."""

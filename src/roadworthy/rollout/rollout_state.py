@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Engine, select
 
 from roadworthy.core.measure import Verdict
 from roadworthy.core.spec import Rollout, Stage
@@ -93,6 +93,12 @@ def all_of(connection: Connection, deployment: str) -> list[RolloutState]:
     """Every rollout there ever was, oldest first."""
     found = connection.execute(select(rollouts.c.state).where(rollouts.c.deployment == deployment)).scalars()
     return sorted((decode(text) for text in found), key=lambda s: (s.started_at, s.id))
+
+
+def history(engine: Engine, deployment: str) -> list[RolloutState]:
+    """Every rollout there ever was, oldest first, read in a connection of its own."""
+    with engine.execution_options(reading=True).connect() as connection:
+        return all_of(connection, deployment)
 
 
 def encode(state: RolloutState) -> str:
