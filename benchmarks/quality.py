@@ -23,6 +23,7 @@ from roadworthy.core.measure import Measurement
 from roadworthy.core.project import read_project
 from roadworthy.core.stats import auc, binomial_survival, mean, proportion
 from roadworthy.core.window import Window
+from roadworthy.core.worse_slices import facets_of, worse_slices
 from roadworthy.data.tables import read_sample
 from roadworthy.observe.base import estimator
 from roadworthy.observe.estimators.cbpe import Cbpe
@@ -30,7 +31,6 @@ from roadworthy.observe.quality.audit import Audit, trust
 from roadworthy.observe.quality.confidence_sequences import drifting_bounds, sampled_bounds
 from roadworthy.observe.quality.draws import Draw
 from roadworthy.observe.quality.label_free import Calibrated, both
-from roadworthy.observe.quality.slices import worse_slices
 
 Floats = NDArray[np.float64]
 REPO = Path(__file__).parents[1]
@@ -217,7 +217,7 @@ def costs() -> Iterator[Measurement]:
     taken = []
     for _ in range(3):
         begun = time.process_time()
-        found = worse_slices(columns, wrong)
+        found = worse_slices(facets_of(columns), wrong)
         taken.append(time.process_time() - begun)
     hit = bool(found) and {"c1=v3", "x2"} <= {part.split(">")[0] for part in found[0].where.split(", ")}
     yield Measurement("slices_cpu_s", float(np.median(taken)), n, min(taken), max(taken), "s")

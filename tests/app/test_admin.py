@@ -37,6 +37,19 @@ def test_the_admin_syncs_tells_and_labels(start, state, made, predict_all):
     assert {record.label for record in state.records.get("r1")} == {1.0}
 
 
+def test_who_said_a_label_is_kept_under_either_name(start, state, made, predict_all):
+    Registry(state).point("toy", "stable", made("0.25"), 1.0, "test", "first")
+    _, address = start()
+    admin = Admin(address.admin_url)
+    predict_all(address, "r1", "r2")
+    admin.label([Label("r1", 1.0, 6.0, "person:anna")])
+    admin._ask("POST", "/labels", b'[{"id":"r2","value":0,"at":7,"by":"person:ben"}]')
+    assert [label.source for label in state.records.every_label()] == ["person:anna", "person:ben"]
+    two = b'[{"id":"r2","value":0,"at":7,"by":"person:ben","source":"tower"}]'
+    with pytest.raises(BadRequest, match="'person:ben' and `source` 'tower' of the label of 'r2' name two"):
+        admin._ask("POST", "/labels", two)
+
+
 def test_the_admin_refuses_what_is_no_label_and_what_comes_from_a_web_page(start, state, made):
     Registry(state).point("toy", "stable", made("0.25"), 1.0, "test", "first")
     _, address = start()

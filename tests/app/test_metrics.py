@@ -49,6 +49,18 @@ def test_requests_batches_and_seconds_are_counted_per_release_and_arm(start, sta
     assert found["process_resident_memory_bytes", ()] > 2**20
 
 
+def test_rows_that_the_model_was_not_sure_of_are_counted(start, state, made, predict_all):
+    plain = Registry(state).get(made("0.25"))
+    unsure = replace(plain, wrappers=({"abstain": {"threshold": 0.5, "on": "probability"}},))
+    stable = Registry(state).add(unsure, {}).digest
+    Registry(state).point("toy", "stable", stable, 1.0, "test", "first")
+    _, address = start()
+    predict_all(address, "r1", "r2", "r3")
+    found = read(address)
+    assert found["roadworthy_abstained_rows_total", ("stable", stable[:12])] == 3
+    assert found["roadworthy_rows_total", ("stable", stable[:12])] == 3
+
+
 def test_the_buckets_of_a_histogram_are_cumulative(start, state, made, predict_all):
     Registry(state).point("toy", "stable", made("0.25"), 1.0, "test", "first")
     _, address = start()

@@ -66,6 +66,20 @@ def test_labels_are_read_from_a_table(tmp_path, name):
     assert read_labels(path) == [Label("007", 1.0, 10.5, str(path)), Label("c", 0.0, 30.0, str(path))]
 
 
+@pytest.mark.parametrize("column", ["by", "source"])
+def test_a_table_may_say_whose_word_each_label_is(tmp_path, column):
+    (tmp_path / "l.csv").write_text(f"id,value,at,{column}\na,1,5,person:anna\nb,0,6,\n")
+    assert [label.source for label in read_labels(tmp_path / "l.csv")] == ["person:anna", str(tmp_path / "l.csv")]
+    assert [label.source for label in read_labels(tmp_path / "l.csv", source="tower")] == ["person:anna", "tower"]
+
+
+def test_a_column_that_is_named_and_not_there_is_refused(tmp_path):
+    (tmp_path / "l.csv").write_text("id,value,at,who\na,1,5,person\n")
+    assert read_labels(tmp_path / "l.csv", by="who")[0].source == "person"
+    with pytest.raises(BadData, match="no column 'whom'; did you mean 'who'"):
+        read_labels(tmp_path / "l.csv", by="whom")
+
+
 def test_columns_can_have_other_names(tmp_path):
     (tmp_path / "l.csv").write_text("flight,late,since\na,1,5\n")
     found = read_labels(tmp_path / "l.csv", id="flight", value="late", at="since")

@@ -104,6 +104,17 @@ def test_it_answers_as_the_log_of_one_host_does(delta, log):
     assert all(len(record.id) for record in delta.get("again"))
 
 
+def test_who_said_a_label_is_read_as_in_the_log_of_one_host(delta, log):
+    log.write(traffic())
+    log.write_labels(LABELS)
+    delta.append(sent("host", traffic()), {}, {})
+    delta.append_labels(sent("host/labels", LABELS), {}, {})
+    delta.append_labels(sent("other/labels", LABELS[:1]), {}, {})  # which two hosts sent
+    for asked in ({}, {"ids": ["again", "nobody"]}, {"since": DAY}, {"arms": ["stable"]}, {"since": 1e12}):
+        assert delta.every_label(**asked) == log.every_label(**asked), asked
+    assert delta.every_label(ids=["row-00003"]) == [Label("row-00003", 1.0, 9.0, "review")]
+
+
 def test_the_frame_for_analysis_is_that_of_one_host(delta, log):
     plain = [row for row in traffic() if not row.id.startswith("odd")]
     log.write(plain)

@@ -17,10 +17,17 @@ from starlette.routing import Route
 from roadworthy.app.deployment import Deployment, status_json
 from roadworthy.app.edge import read_body
 from roadworthy.app.exchange import Refused, error_reply
-from roadworthy.core.errors import Missing, RoadworthyError, nearest
+from roadworthy.core.errors import BadRequest, Missing, RoadworthyError, nearest
 from roadworthy.core.record import Label
 
-_LABELS = msgspec.json.Decoder(list[Label])
+
+class _Said(Label, frozen=True):
+    """A label as it is sent: `by` is another name of its `source`, as in tables and on the command line."""
+
+    by: str = ""
+
+
+_LABELS = msgspec.json.Decoder(list[_Said])
 
 
 class Admin:
@@ -57,7 +64,7 @@ class Admin:
 
     async def label(self, request: Request) -> Response:
         """Join labels to their records; those of unknown ids are kept aside and told."""
-        labels = read_body(_LABELS, await request.body())
+        labels = [_with_source(said) for said in read_body(_LABELS, await request.body())]
         return _json(await asyncio.to_thread(self._deployment.state.records.write_labels, labels))
 
     async def load(self, request: Request) -> Response:
@@ -75,6 +82,13 @@ class Admin:
         if status == 405:
             return await _refuse(request, Refused(405, f"{path!r} does not take {request.method}"))
         return await _refuse(request, Missing(f"no path {path!r} here{nearest(path, self._paths)}"))
+
+
+def _with_source(said: _Said) -> Label:
+    if said.by and said.source and said.by != said.source:
+        told = f"`by` {said.by!r} and `source` {said.source!r} of the label of {said.id!r} name two"
+        raise BadRequest(f"{told}; they mean the same: send one of them")
+    return Label(said.id, said.value, said.at, said.source or said.by)
 
 
 def _from_no_page(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -96,14 +96,16 @@ def _requests(counted: Counted) -> Iterator[Metric]:
         "roadworthy_requests", "Requests by how they ended.", labels=("release", "arm", "outcome")
     )
     rows = CounterMetricFamily("roadworthy_rows", "Rows asked about.", labels=("release", "arm"))
+    told = "Rows of which the model was not sure enough: left to a person or a fallback."
+    abstained = CounterMetricFamily("roadworthy_abstained_rows", told, labels=("release", "arm"))
     for labels, counts in counted:
         answered = counts.requests - sum(counts.errors.values())
         ended = {"answer": answered - counts.fallbacks, "fallback": counts.fallbacks, **counts.errors}
         for outcome, n in _most(ended, MOST_ENDS).items():
             requests.add_metric((*labels, outcome), n)
         rows.add_metric(labels, counts.rows)
-    yield requests
-    yield rows
+        abstained.add_metric(labels, counts.abstained)
+    yield from (requests, rows, abstained)
 
 
 def _latest(counts: Mapping[tuple[str, str], Counts]) -> Counted:

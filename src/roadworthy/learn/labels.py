@@ -13,6 +13,9 @@ from roadworthy.core.record import Label
 from roadworthy.core.sample import Sample
 from roadworthy.store.labels import LabelReport
 
+# What the column is called that says whose word a label is.
+SAID_BY = ("by", "source")
+
 
 class Arrivals:
     """Labels in the order in which they become known; `due` hands each out once, when its time has come."""
@@ -53,10 +56,14 @@ def labels_of(sample: Sample, source: str = "") -> list[Label]:
     return [Label(str(id), value, at, source or sample.source) for id, value, at in rows]
 
 
-def read_labels(path: Path, id: str = "id", value: str = "value", at: str = "at") -> list[Label]:
+def read_labels(
+    path: Path, id: str = "id", value: str = "value", at: str = "at", by: str = "", source: str = ""
+) -> list[Label]:
     """The labels in a table (Parquet or CSV): columns for the id, the value and since when it is known (Unix seconds).
 
-    Rows without a value are left out. Raises BadData naming the column or the row at fault.
+    Who said it is in the column `by` (the one called `by` or `source` where not named), and where that is empty or not
+    there, it is `source`, or the file. Rows without a value are left out. Raises BadData naming the column or the row
+    at fault.
     """
     try:
         import polars
@@ -68,12 +75,14 @@ def read_labels(path: Path, id: str = "id", value: str = "value", at: str = "at"
         frame = polars.read_parquet(path) if path.suffix == ".parquet" else polars.read_csv(path, infer_schema=False)
     except (polars.exceptions.PolarsError, OSError) as wrong:
         raise BadData(f"{str(path)!r} cannot be read as a table: {wrong}") from wrong
-    for name in (id, value, at):
+    for name in (id, value, at, *([by] if by else [])):
         if name not in frame.columns:
             told = f"{nearest(name, frame.columns)} (it has: {', '.join(frame.columns)})"
             raise BadData(f"{str(path)!r} has no column {name!r}{told}")
-    rows = enumerate(zip(*(frame[name].to_list() for name in (id, value, at)), strict=True), start=1)
-    return [_label(row, path, number) for number, row in rows if row[1] not in (None, "")]
+    by = by or next((name for name in SAID_BY if name in frame.columns), "")
+    who = frame[by].to_list() if by else [None] * frame.height
+    rows = enumerate(zip(*(frame[name].to_list() for name in (id, value, at)), who, strict=True), start=1)
+    return [_label(row, path, number, source) for number, row in rows if row[1] not in (None, "")]
 
 
 def told(report: LabelReport) -> str:
@@ -93,12 +102,12 @@ def _ids(labels: tuple[Label, ...]) -> str:
     return ", ".join(repr(label.id) for label in labels[:3]) + (", ..." if len(labels) > 3 else "")
 
 
-def _label(row: tuple[object, object, object], path: Path, number: int) -> Label:
-    id, value, at = row
+def _label(row: tuple[object, object, object, object], path: Path, number: int, source: str) -> Label:
+    id, value, at, by = row
     if id in (None, ""):
         raise BadData(f"{str(path)!r}, row {number}: has no id, so nobody knows whose label {value!r} is")
     try:
-        label = Label(str(id), float(str(value)), float(str(at)), str(path))
+        label = Label(str(id), float(str(value)), float(str(at)), str(by or source or path))
     except ValueError:
         label = Label(str(id), math.nan, math.nan)
     if not (math.isfinite(label.value) and math.isfinite(label.at)):

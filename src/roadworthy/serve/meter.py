@@ -76,13 +76,17 @@ class Histogram(Struct, frozen=True):
 
 
 class Counts(Struct, frozen=True):
-    """A copy of a Meter. `errors` counts the failed requests by class; only answers are in the histograms."""
+    """A copy of a Meter. `errors` counts the failed requests by class; only answers are in the histograms.
+
+    `abstained` counts the rows that were answered with the mark that the model was not sure enough of them.
+    """
 
     requests: int
     rows: int
     fallbacks: int
     errors: Mapping[str, int]
     stages: Mapping[Stage, Histogram]
+    abstained: int = 0
 
     @classmethod
     def zero(cls) -> Counts:
@@ -100,6 +104,7 @@ class Counts(Struct, frozen=True):
             self.fallbacks + other.fallbacks,
             errors,
             {stage: self.stages[stage].merge(other.stages[stage]) for stage in STAGES},
+            self.abstained + other.abstained,
         )
 
 
@@ -107,7 +112,7 @@ class Meter:
     """Counts requests as they end. `add` takes 0.4 us, which is why it makes nothing and looks nothing up by label."""
 
     def __init__(self) -> None:
-        self.requests = self.rows = self.fallbacks = 0
+        self.requests = self.rows = self.fallbacks = self.abstained = 0
         self.errors: dict[str, int] = {}
         self._total, self._queue, self._model = (list(Histogram.zero().counts) for _ in STAGES)
         self._seconds = [0.0, 0.0, 0.0]
@@ -139,4 +144,4 @@ class Meter:
         """What was counted so far."""
         counted = zip(STAGES, (self._total, self._queue, self._model), self._seconds, strict=True)
         stages = {stage: Histogram(list(counts), seconds) for stage, counts, seconds in counted}
-        return Counts(self.requests, self.rows, self.fallbacks, dict(self.errors), stages)
+        return Counts(self.requests, self.rows, self.fallbacks, dict(self.errors), stages, self.abstained)

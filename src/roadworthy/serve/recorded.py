@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from roadworthy.core.record import Record
+from roadworthy.core.rows import usd_of_rows
 from roadworthy.core.wire import Arm, Handler, Request, Response, Tensor
 from roadworthy.serve.meter import Meter
 
@@ -67,6 +68,8 @@ class Recorded:
         """The answer with its time, release and arm, counted."""
         total = self._now() - started
         self.meter.add(request.n, total, response.seconds)
+        if unsure := response.parameters.get("abstained"):  # of a mark a row, as `wrappers.abstain` sets them
+            self.meter.abstained += sum(unsure)
         seconds = {**response.seconds, "total": total}
         if response.arm == "fallback":
             self.meter.fallbacks += 1
@@ -112,6 +115,7 @@ def rows_of(request: Request, response: Response, error: str | None = None) -> l
         return [_record(request, response, error, 0, request.id, asked, answered, response.usd)]
     given = {name: values_of(tensor) for name, tensor in inputs.items()}
     found = {name: values_of(tensor) for name, tensor in outputs.items()}
+    paid = usd_of_rows(response, n)
     return [
         _record(
             request,
@@ -121,7 +125,7 @@ def rows_of(request: Request, response: Response, error: str | None = None) -> l
             f"{request.id}.{k}",
             {name: values[k] for name, values in given.items()},
             {name: values[k] for name, values in found.items()},
-            response.row_usd(k, n),
+            paid[k],
         )
         for k in range(n)
     ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from roadworthy.core.errors import Missing, nearest
-from roadworthy.core.record import Record
+from roadworthy.core.record import Label, Record
 from roadworthy.core.wire import Arm
 from roadworthy.store.delta_rows import (
     Aside,
@@ -88,6 +88,31 @@ class DeltaLog:
         rows = self._rows(since, until, release, arms, ids).select("body", "label", "label_at")
         with naming(self.uri):
             return [record_in(*row) for row in rows.collect().iter_rows()]
+
+    def every_label(
+        self,
+        since: float | None = None,
+        until: float | None = None,
+        release: str | None = None,
+        arms: Collection[Arm] | None = None,
+        ids: Collection[str] | None = None,
+    ) -> list[Label]:
+        """Every label of the records that `read` would give, with who said it, in the order in which they were known.
+
+        With nothing but `ids` only labels are looked up. What lay aside on its host is not shipped, and so is not here.
+        """
+        import polars as pl
+
+        labels = self.labels.scan()
+        if ids is not None:
+            labels = labels.filter(pl.col("id").is_in(list(ids)))
+        if (since, until, release, arms) != (None,) * 4 or ids is None:
+            rows = _chosen(self.records.scan(), since, until, release, arms, ids).select("id").unique()
+            labels = labels.join(rows, on="id", how="semi")
+        told = ["id", "value", "at", "by"]
+        rows = labels.sort("at", "source", "position").unique(told, keep="first", maintain_order=True).select(told)
+        with naming(self.uri):
+            return [Label(*row) for row in rows.collect().iter_rows()]
 
     def get(self, id: str) -> list[Record]:
         """The records of one request's row, one for each arm that answered it. Raises Missing when there is none."""

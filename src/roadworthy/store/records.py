@@ -228,6 +228,29 @@ class RecordLog:
         with naming(self.path), self._connection() as connection:
             return label_rows.write(connection, labels, self._sealed.known)
 
+    def every_label(
+        self,
+        since: float | None = None,
+        until: float | None = None,
+        release: str | None = None,
+        arms: Collection[Arm] | None = None,
+        ids: Collection[str] | None = None,
+    ) -> list[Label]:
+        """Every label of the records that `read` would give, with who said it, in the order in which they were known.
+
+        Those that stand and those that lie aside: a record has several where more than one was asked. With nothing but
+        `ids` only labels are looked up, and an id may belong to no record yet.
+        """
+        wanted = Wanted(since, until, release, arms, ids)
+        if ids is not None and wanted == Wanted(ids=ids):
+            with naming(self.path), self._connection() as connection:
+                found = list(label_rows.said(connection, list(dict.fromkeys(ids))))
+        else:
+            with self._looking(wanted) as (connection, past):
+                some = label_rows.ids_of(connection, self._sealed.segments, past, wanted)
+                found = list(label_rows.said(connection, some))
+        return sorted(found, key=lambda label: label.at)
+
     def gaps(self) -> list[Gap]:
         """The records that were answered but not kept because the disk was full."""
         with naming(self.path), self._connection() as connection:
@@ -241,7 +264,7 @@ class RecordLog:
             return [(record_of(*row), reason) for *row, reason in found]
 
     def labels_aside(self) -> list[tuple[Label, str]]:
-        """The labels that belong to no record or contradict an earlier label, each with the reason."""
+        """The labels that belong to no record or contradict an earlier one, each with the reason."""
         with naming(self.path), self._connection() as connection:
             return label_rows.aside(connection)
 

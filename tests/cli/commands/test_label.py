@@ -48,7 +48,22 @@ def test_a_table_of_outcomes_is_joined_at_once(call, answered, tmp_path):
     assert (told.body["kept"], [label["id"] for label in told.body["unknown"]]) == (2, ["nobody"])
 
 
-@pytest.mark.parametrize("words", [(), ("visit-1",), ("visit-1", "1", "--file", "x.csv")])
+def test_who_says_so_is_kept_with_the_label(call, answered, state, tmp_path):
+    options = ("--at", "5", "--project", answered)
+    assert call("label", "visit-0", "1", "--by", "person:anna", *options).code == 0
+    assert call("label", "visit-1", "0", *options).code == 0
+    table = tmp_path / "outcomes.csv"
+    table.write_text("id,value,at,by\nvisit-0,1,6,person:ben\nvisit-2,1,6,\n")
+    assert call("label", "--file", table, "--by", "tower", "--project", answered).code == 0
+    assert [(label.id, label.source) for label in state.records.every_label()] == [
+        ("visit-0", "person:anna"),
+        ("visit-1", "cli"),
+        ("visit-2", "tower"),
+        ("visit-0", "person:ben"),
+    ]
+
+
+@pytest.mark.parametrize("words", [(), ("visit-1",), ("", "1"), ("visit-1", "1", "--file", "x.csv")])
 def test_half_an_outcome_is_wrong_use(call, answered, words):
     told = call("label", *words, "--project", answered)
     assert (told.code, "roadworthy label --help" in told.err) == (2, True)

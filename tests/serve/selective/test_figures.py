@@ -56,6 +56,22 @@ def test_an_override_is_a_persons_label_that_contradicts_the_answer_whatever_the
     assert everybody.overrides_answered.n == 2
 
 
+def test_the_latest_word_counts_and_people_who_disagree_are_counted() -> None:
+    labels = [
+        Label("4", 0.0, 9.0, "person:ana"),
+        Label("4", 1.0, 12.0, "person:ben"),
+        Label("4", 0.0, 15.0, "person:ana"),
+        Label("5", 0.0, 9.0, "person:ana"),
+        Label("5", 1.0, 10.0, "person:ana"),
+        Label("6", 1.0, 9.0, "person:ana"),
+        Label("6", 1.0, 10.0, "person:ben"),
+    ]
+    found = figures(Window.of_all(ROWS), Reading(), labels)
+    # 4: ana has the last word and contradicts 0.6; 5: ana corrected herself; 6: both agree with the model.
+    assert (found.overrides.value, found.overrides.n) == (1 / 3, 3)
+    assert (found.disagreement.value, found.disagreement.n) == (1 / 2, 2)
+
+
 def test_without_labels_of_people_the_override_rate_is_unknown_and_not_nought() -> None:
     found = figures(Window.of_all(ROWS), Reading())
     assert (found.overrides.n, math.isnan(found.overrides.value)) == (0, True)
@@ -99,7 +115,7 @@ def test_classes_numbers_and_doubt_in_an_output_are_read_as_told() -> None:
     reading = Reading("scores", doubt="epistemic", unsure="above")
     np.testing.assert_array_equal(reading.wrong(window, window.labels), [0.0, 1.0, np.nan])
     np.testing.assert_array_equal(reading.doubts(window), [0.3, 0.9, np.nan])
-    minutes = Reading("minutes", tolerance=5.0)
+    minutes = Reading("minutes", number=True, tolerance=5.0)
     near = Window.of_all([Record(str(k), 0.0, "r", "stable", {}, {"minutes": 10.0 + k}, label=14.0) for k in (0, 20)])
     np.testing.assert_array_equal(minutes.wrong(near, near.labels), [0.0, 1.0])
 
@@ -113,6 +129,43 @@ def test_an_output_that_is_not_there_is_named() -> None:
     vectors = Window.of_all([Record("0", 0.0, "r", "stable", {}, {"probability": 0.5, "e": [1.0, 2.0]})])
     with pytest.raises(BadData, match="several numbers a row"):
         Reading(doubt="e").doubts(vectors)
+
+
+def test_a_number_is_right_within_a_tolerance_and_without_one_doubt_goes_with_how_far_it_misses() -> None:
+    rows = [
+        Record(str(k), float(k), "r", "stable", {}, {"minutes": 10.0 + k}, 1 / (1 + k), label=10.0) for k in range(30)
+    ]
+    window = Window.of_all([*rows, Record("n", 30.0, "r", "stable", {}, {"minutes": math.nan}, 0.5, label=10.0)])
+    bare = figures(window, Reading("minutes", number=True))
+    assert (bare.accuracy.n, bare.error_auroc.n, bare.error_correlation.n) == (0, 0, 30)
+    assert bare.error_correlation.value == pytest.approx(1.0)
+    within = figures(window, Reading("minutes", number=True, tolerance=9.0))
+    assert (within.accuracy.value, within.accuracy.n) == (10 / 30, 30)
+    with pytest.raises(SpecError, match=r"for numbers only; got 5\.0"):
+        Reading("minutes", tolerance=5.0)
+    with pytest.raises(SpecError, match="at least 0"):
+        Reading("minutes", number=True, tolerance=math.nan)
+
+
+def test_vectors_of_several_widths_are_read_one_by_one_and_text_is_refused() -> None:
+    given = [[0.1, 0.9], [0.2, 0.3, 0.5], None, [0.5, None]]
+    rows = [Record(str(k), float(k), "r", "stable", {}, {"s": value}, 0.5, label=1.0) for k, value in enumerate(given)]
+    window = Window.of_all(rows)
+    np.testing.assert_array_equal(Reading("s").wrong(window, window.labels), [0.0, 1.0, np.nan, np.nan])
+    with pytest.raises(BadData, match="holds 'yes': only numbers"):
+        Reading("s").said(Window.of_all([Record("0", 0.0, "r", "stable", {}, {"s": "yes"})]))
+    with pytest.raises(BadData, match="'s' holds what is no number"):
+        Reading(doubt="s").doubts(Window.of_all([Record("0", 0.0, "r", "stable", {}, {"s": "unsure"})]))
+
+
+def test_without_a_confidence_doubt_is_not_measured() -> None:
+    silent = [
+        Record(str(k), float(k), "r", "stable", {}, {"probability": k / 50}, label=float(k % 2)) for k in range(50)
+    ]
+    found = figures(Window.of_all(silent), Reading())
+    assert (found.accuracy.n, found.error_auroc.n, found.error_correlation.n) == (50, 0, 0)
+    some = figures(Window.of_all([*silent, record(99, 0.9, 0.0, flagged=True)]), Reading())
+    assert (some.error_auroc.n, some.flagged.value) == (0, 1 / 51)
 
 
 def test_each_stretch_has_its_figures_under_its_name() -> None:
@@ -134,6 +187,27 @@ def test_the_interval_is_as_wide_as_rows_that_depend_on_their_neighbours_make_it
 
     assert held(stormy=True) > 0.9
     assert held(stormy=False) > 0.92
+
+
+def test_how_well_doubt_tells_errors_is_as_unsure_as_storms_make_it() -> None:
+    rng = np.random.default_rng(0)
+
+    def drawn(storms: int, rows: int) -> Window:
+        """Each storm makes the model less right and less sure, by an amount of its own."""
+        mood = np.repeat(rng.normal(0, 1.2, storms), rows)
+        doubt = mood + rng.normal(0, 1, storms * rows)
+        wrong = rng.random(storms * rows) < 1 / (1 + np.exp(2 - 1.2 * mood))
+        n = np.full(storms * rows, np.nan)
+        outputs = {"probability": np.ones(storms * rows)}
+        return Window({}, outputs, 1.0 - wrong, np.arange(float(storms * rows)), confidence=-doubt, known_at=n)
+
+    truth = figures(drawn(4000, 25), Reading())
+    held = {"error_auroc": 0, "error_correlation": 0}
+    for _ in range(300):
+        found = figures(drawn(60, 25), Reading())
+        for one, true in ((found.error_auroc, truth.error_auroc), (found.error_correlation, truth.error_correlation)):
+            held[one.name] += one.low <= true.value <= one.high
+    assert min(held.values()) > 0.9 * 300, held
 
 
 def test_a_share_of_no_rows_is_unknown_and_one_of_few_rows_plain() -> None:

@@ -11,7 +11,7 @@ from roadworthy.cli.outcome import Outcome
 from roadworthy.core.errors import BadRequest
 from roadworthy.core.record import Label
 
-EXAMPLE = "roadworthy label 2013-05-01T09:15Z-UA1545-EWR 1 --project examples/flights"
+EXAMPLE = "roadworthy label 2013-05-01T09:15Z-UA1545-EWR 1 --by person:anna --project examples/flights"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,10 @@ def options(parser: argparse.ArgumentParser) -> None:
     project_option(parser)
     parser.add_argument("id", nargs="?", help="the id that the answer carried")
     parser.add_argument("value", nargs="?", type=float, help="the outcome: 0 or 1, or a number")
-    parser.add_argument("--file", type=Path, help="a table with the columns id, value and at (Unix seconds)")
+    parser.add_argument("--file", type=Path, help="a table with the columns id, value, at (Unix seconds), maybe by")
+    parser.add_argument(
+        "--by", default="", help="who says so, as `person:anna` (cli; of a table its column `by`, else the file)"
+    )
     parser.add_argument("--at", type=float, default=None, help="when it became known, Unix seconds (now)")
 
 
@@ -28,10 +31,11 @@ def run(args: argparse.Namespace) -> Outcome:
     from roadworthy.learn.labels import read_labels, told
     from roadworthy.observe.root_cause.change_log import note_labels
 
-    if (args.file is None) == (args.id is None) or (args.id is not None and args.value is None):
+    if (args.file is None) == (not args.id) or (args.file is None and args.value is None):
         raise BadRequest("give an id and a value, or --file with a table of them; see `roadworthy label --help`")
     at = time.time() if args.at is None else args.at
-    labels = [Label(args.id, args.value, at, "cli")] if args.file is None else read_labels(args.file)
+    alone = args.file is None
+    labels = [Label(args.id, args.value, at, args.by or "cli")] if alone else read_labels(args.file, source=args.by)
     spec = open_spec(args)
     with existing_state(spec) as state:
         report = state.records.write_labels(labels)

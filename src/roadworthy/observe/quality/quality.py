@@ -16,6 +16,7 @@ from roadworthy.core.measure import Decision, Measurement, Requirement, Verdict,
 from roadworthy.core.record import Label
 from roadworthy.core.stats import mean, nothing, proportion
 from roadworthy.core.window import Window
+from roadworthy.core.worse_slices import Facet, Slice, facets_of, worse_slices
 from roadworthy.observe.alerts import DAY
 from roadworthy.observe.base import Estimator
 from roadworthy.observe.estimators.cbpe import Cbpe
@@ -26,7 +27,6 @@ from roadworthy.observe.quality.draws import Draw
 from roadworthy.observe.quality.label_delay import Arrival, arrival, as_known
 from roadworthy.observe.quality.label_free import Calibrated, both
 from roadworthy.observe.quality.reliability import coverage, reliability
-from roadworthy.observe.quality.slices import Slice, worse_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -237,15 +237,15 @@ def _audited(rows: _Rows, terms: Terms) -> Audit:
     return audit(chosen.answers, chosen.drawn, chosen.foretold, terms.confidence)
 
 
-def _columns(window: Window) -> dict[str, NDArray[Any]]:
+def _facets(window: Window, **more: NDArray[Any]) -> list[Facet]:
     """What slices are cut by: inputs and tags, a tag that is called like an input being one of them."""
-    return {**window.tags, **window.inputs}
+    return facets_of({**window.tags, **window.inputs, **more})
 
 
 def _slices(rows: _Rows, terms: Terms) -> tuple[Slice, ...]:
     name = "absolute_error" if rows.answers.kind == "number" else "wrong"
     loss = np.where(rows.mature, rows.answers.loss, np.nan)
-    return worse_slices(_columns(rows.window), loss, name=name, at_least=terms.slice_rows, alpha=terms.alpha)
+    return worse_slices(_facets(rows.window), loss, name=name, at_least=terms.slice_rows, alpha=terms.alpha)
 
 
 def _missing(rows: _Rows, terms: Terms) -> tuple[Slice, ...]:
@@ -253,8 +253,8 @@ def _missing(rows: _Rows, terms: Terms) -> tuple[Slice, ...]:
     answers = rows.answers
     gone = np.where(rows.mature & answers.answered, np.isnan(answers.labels), np.nan)
     told = answers.sure if answers.kind == "classes" else answers.stated
-    columns = _columns(rows.window) | {"answer": told}
-    return worse_slices(columns, gone, name="unlabelled", at_least=terms.slice_rows, alpha=terms.alpha, most=5)
+    facets = _facets(rows.window, answer=told)
+    return worse_slices(facets, gone, name="unlabelled", at_least=terms.slice_rows, alpha=terms.alpha, most=5)
 
 
 def _disputed(window: Window, aside: Sequence[tuple[Label, str]]) -> Measurement:

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from roadworthy.core.calibration import Bin
 from roadworthy.core.measure import Measurement, Verdict
+from roadworthy.core.worse_slices import Slice
 from roadworthy.observe.quality.quality import Point, Quality
-from roadworthy.observe.quality.slices import Slice
 
 STYLES = {"pass": "green", "wait": "yellow", "fail": "bold red"}
 

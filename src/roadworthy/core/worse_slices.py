@@ -1,4 +1,4 @@
-"""Finds the slices of production, of one or two columns, where answers are worse than elsewhere, beyond chance."""
+"""Finds the slices of some rows, of one or two facets, where answers are worse than elsewhere, beyond chance."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import Struct
 
+from roadworthy.core.bounds import hypergeometric_cdf
 from roadworthy.core.measure import Measurement
 from roadworthy.core.multiplicity import Correction, corrected
 from roadworthy.core.stats import mean, midranks, proportion
@@ -43,8 +44,32 @@ class Slice(Struct, frozen=True):
     looked_at: int
 
 
+@dataclass(frozen=True)
+class Facet:
+    """One thing that rows are cut by: the `names` of its parts, and the number of each row's part (n,)."""
+
+    names: tuple[str, ...]
+    part: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, name: str, values: NDArray[Any]) -> Facet:
+        """Each value that there is as a part."""
+        found, part = np.unique(values, return_inverse=True)
+        return cls(tuple(f"{name}={value}" for value in found), part)
+
+    @classmethod
+    def of_column(cls, name: str, values: NDArray[Any], quantiles: int = 4) -> Facet:
+        """The values of a column where they are few, else its quantiles or commonest texts; null is a part."""
+        return _texts(name, values) if values.dtype == object else _numbers(name, values, quantiles)
+
+
+def facets_of(columns: Mapping[str, NDArray[Any]]) -> list[Facet]:
+    """A facet for each column (n,); vectors (n, width) are cut by nothing."""
+    return [Facet.of_column(name, values) for name, values in columns.items() if values.ndim == 1]
+
+
 def worse_slices(
-    columns: Mapping[str, NDArray[Any]],
+    facets: Sequence[Facet],
     loss: Floats,
     *,
     name: str = "wrong",
@@ -53,9 +78,8 @@ def worse_slices(
     correction: Correction = "holm",
     pairs: bool = True,
     most: int = 10,
-    quantiles: int = 4,
 ) -> tuple[Slice, ...]:
-    """Slices of one or two columns whose mean loss is higher than elsewhere, the surest first.
+    """Slices of one or two facets whose mean loss is higher than elsewhere, the surest first.
 
     `loss` (n,) is 0 or 1 (wrong), or a number, NaN where unknown. A slice of `at_least` rows is tested against all
     other rows: by the hypergeometric law for 0 and 1, by ranks for numbers (Wilcoxon 1945), so that one huge loss is no
@@ -68,20 +92,12 @@ def worse_slices(
         return ()
     binary = bool(np.isin(loss, (0.0, 1.0)).all())
     marks = _Marks(loss if binary else _ranks(loss), binary)
-    facets = [_facet(column, values[known], quantiles) for column, values in columns.items() if values.ndim == 1]
-    tested = sorted(_tested(facets, marks, at_least, pairs), key=lambda part: (part.p, -part.z))
+    cut = [Facet(facet.names, facet.part[known]) for facet in facets]
+    tested = sorted(_tested(cut, marks, at_least, pairs), key=lambda part: (part.p, -part.z))
     levels = corrected([part.p for part in tested], correction)
     found = [(part, p) for part, p in zip(tested, levels, strict=True) if p <= alpha]
     telling = _telling(found, marks, alpha / max(1, len(tested)), most)
     return tuple(_slice(part, p, loss, binary, name, len(tested)) for part, p in telling)
-
-
-@dataclass(frozen=True)
-class _Facet:
-    """One column cut into named parts: the number of each row's part (n,)."""
-
-    names: tuple[str, ...]
-    part: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -122,7 +138,8 @@ class _Law:
         z = float(self.z(np.array([float(count)]), np.array([found]))[0])
         spread = self.variance * count * (self.n - count) / self.n
         if self.binary and spread < EXACT_BELOW and z > 1:
-            return _tail(round(found), count, round(self.total), self.n), z
+            # At least so many wrong rows are at most so many right ones.
+            return hypergeometric_cdf(count - round(found), self.n, self.n - round(self.total), count), z
         # Not 1 - cdf, which is 0 from z = 8.3 on: slices are ranked by this.
         return math.erfc(z / math.sqrt(2)) / 2, z
 
@@ -131,7 +148,7 @@ class _Law:
 class _Part:
     """A slice that was tested: the facets and the numbers of their parts that make it."""
 
-    facets: tuple[tuple[_Facet, int], ...]
+    facets: tuple[tuple[Facet, int], ...]
     p: float
     z: float
 
@@ -145,33 +162,30 @@ class _Part:
         return ", ".join(facet.names[k] for facet, k in self.facets)
 
 
-def _facet(column: str, values: NDArray[Any], quantiles: int) -> _Facet:
-    """The parts of a column: its values where they are few, else its quantiles or commonest texts; null is one."""
-    if values.dtype == object:
-        return _texts(column, values)
+def _numbers(name: str, values: NDArray[Any], quantiles: int) -> Facet:
     known = values[~np.isnan(values)]
     found = np.unique(known)
     if len(found) <= MOST_VALUES:
         part = np.searchsorted(found, np.where(np.isnan(values), 0.0, values))
-        names = [f"{column}={value:g}" for value in found.tolist()]
+        names = [f"{name}={value:g}" for value in found.tolist()]
     else:
         edges = np.unique(np.quantile(known[np.isfinite(known)], np.linspace(0, 1, quantiles + 1)[1:-1]))
         part = np.searchsorted(edges, values, side="right")
         told = [f"{edge:.4g}" for edge in edges.tolist()]
-        names = [f"{column}<{told[0]}", *(f"{column}={a}..{b}" for a, b in pairwise(told))]
-        names.append(f"{column}>={told[-1]}")
-    return _Facet((*names, f"{column}=null"), np.where(np.isnan(values), len(names), part).astype(np.int64))
+        names = [f"{name}<{told[0]}", *(f"{name}={a}..{b}" for a, b in pairwise(told))]
+        names.append(f"{name}>={told[-1]}")
+    return Facet((*names, f"{name}=null"), np.where(np.isnan(values), len(names), part).astype(np.int64))
 
 
-def _texts(column: str, values: NDArray[Any]) -> _Facet:
+def _texts(name: str, values: NDArray[Any]) -> Facet:
     given = ["null" if value is None else str(value) for value in values.tolist()]
     common = [value for value, _ in Counter(given).most_common(MOST_CATEGORIES)]
     number = {value: k for k, value in enumerate(common)}
-    names = (*(f"{column}={value}" for value in common), f"{column}=any other")
-    return _Facet(names, np.array([number.get(value, len(common)) for value in given], np.int64))
+    names = (*(f"{name}={value}" for value in common), f"{name}=any other")
+    return Facet(names, np.array([number.get(value, len(common)) for value in given], np.int64))
 
 
-def _tested(facets: Sequence[_Facet], marks: _Marks, at_least: int, pairs: bool) -> Iterator[_Part]:
+def _tested(facets: Sequence[Facet], marks: _Marks, at_least: int, pairs: bool) -> Iterator[_Part]:
     """Every slice with rows enough, inside and outside, with its p-value."""
     law = _Law.of(marks)
     for facet in facets:
@@ -180,7 +194,7 @@ def _tested(facets: Sequence[_Facet], marks: _Marks, at_least: int, pairs: bool)
         yield from _parts(both, marks, law, at_least)
 
 
-def _parts(facets: tuple[_Facet, ...], marks: _Marks, law: _Law, at_least: int) -> Iterator[_Part]:
+def _parts(facets: tuple[Facet, ...], marks: _Marks, law: _Law, at_least: int) -> Iterator[_Part]:
     width = len(facets[-1].names)
     cell = facets[0].part if len(facets) == 1 else facets[0].part * width + facets[1].part
     counts = np.bincount(cell).astype(np.float64)
@@ -189,21 +203,6 @@ def _parts(facets: tuple[_Facet, ...], marks: _Marks, law: _Law, at_least: int) 
         p, z = law.p(int(counts[k]), float(sums[k]))
         numbers = (k,) if len(facets) == 1 else divmod(k, width)
         yield _Part(tuple(zip(facets, numbers, strict=True)), p, z)
-
-
-def _tail(hits: int, inside: int, total: int, n: int) -> float:
-    """P(at least `hits` of the `total` wrong rows fall among `inside` of n), drawn without putting back."""
-
-    def log_choose(a: int, b: int) -> float:
-        return math.lgamma(a + 1) - math.lgamma(b + 1) - math.lgamma(a - b + 1)
-
-    whole, p = log_choose(n, inside), 0.0
-    for k in range(max(hits, inside + total - n), min(inside, total) + 1):
-        term = math.exp(log_choose(total, k) + log_choose(n - total, inside - k) - whole)
-        p += term
-        if term < p * 1e-12:
-            break
-    return min(1.0, p)
 
 
 def _ranks(values: Floats) -> Floats:

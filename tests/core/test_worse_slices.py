@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import hypergeom
 
 from roadworthy.core.stats import binomial_survival
-from roadworthy.observe.quality.slices import _tail, worse_slices
+from roadworthy.core.worse_slices import Facet, facets_of
+from roadworthy.core.worse_slices import worse_slices as of_facets
+
+
+def worse_slices(columns, losses, **how):
+    return of_facets(facets_of(columns), losses, **how)
 
 
 def columns(rng, n):
@@ -88,8 +92,8 @@ def test_nothing_to_tell_apart_finds_nothing():
     given = columns(rng, 500)
     assert worse_slices(given, np.zeros(500)) == ()
     assert worse_slices(given, np.full(500, np.nan)) == ()
-    assert worse_slices({}, (rng.random(500) < 0.5).astype(float)) == ()
     assert worse_slices({"v": rng.normal(size=(500, 3))}, (rng.random(500) < 0.5).astype(float)) == ()
+    assert worse_slices({}, (rng.random(500) < 0.5).astype(float)) == ()
 
 
 def test_infinite_and_constant_columns_do_no_harm():
@@ -99,6 +103,19 @@ def test_infinite_and_constant_columns_do_no_harm():
     assert worse_slices(given, wrong)[0].where.startswith("x>=")
 
 
-def test_the_exact_tail_is_that_of_the_hypergeometric_law():
-    for hits, inside, total, n in [(5, 40, 20, 400), (0, 40, 20, 400), (20, 40, 20, 400), (3, 398, 5, 400)]:
-        assert _tail(hits, inside, total, n) == pytest.approx(hypergeom.sf(hits - 1, n, total, inside), rel=1e-9)
+def test_any_values_make_a_facet():
+    rng = np.random.default_rng(7)
+    hours = np.char.zfill(rng.integers(0, 24, 6000).astype(str), 2)
+    wrong = (rng.random(6000) < np.where(hours == "07", 0.5, 0.1)).astype(float)
+    (found,) = of_facets([Facet.of("hour", hours)], wrong)
+    assert found.where == "hour=07"
+    assert found.looked_at == 24
+
+
+def test_a_few_errors_are_judged_by_the_exact_law():
+    wrong = np.zeros(2000)
+    wrong[:9] = 1.0
+    thick = np.array(["left"] * 100 + ["right"] * 1900, object)
+    (found,) = of_facets([Facet.of("side", thick)], wrong)
+    # All nine errors within 100 of 2,000 rows, and two slices were looked at.
+    assert found.p == pytest.approx(2 * np.prod([(100 - k) / (2000 - k) for k in range(9)]), rel=1e-6)
