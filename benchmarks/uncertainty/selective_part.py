@@ -23,10 +23,10 @@ from strangers import costs, strangers
 from roadworthy.core.bounds import lower_rate, upper_rate
 from roadworthy.core.errors import BadData
 from roadworthy.core.measure import Measurement
+from roadworthy.core.risk_coverage import risk_coverage
 from roadworthy.core.stats import proportion
 from roadworthy.serve.engines.torch import Torch
 from roadworthy.serve.selective.figures import share_in_time
-from roadworthy.serve.selective.risk_coverage import risk_coverage
 from roadworthy.serve.selective.threshold import bound_at, certify
 from roadworthy.serve.uncertainty.decomposition import as_probabilities
 from roadworthy.serve.wrappers.energy import energies

@@ -119,3 +119,11 @@ def test_a_few_errors_are_judged_by_the_exact_law():
     (found,) = of_facets([Facet.of("side", thick)], wrong)
     # All nine errors within 100 of 2,000 rows, and two slices were looked at.
     assert found.p == pytest.approx(2 * np.prod([(100 - k) / (2000 - k) for k in range(9)]), rel=1e-6)
+
+
+def test_a_value_that_all_rows_have_makes_no_slice_of_its_own_nor_a_pair():
+    rng = np.random.default_rng(8)
+    month, side = np.full(4000, "2013-06"), rng.choice(np.array(["left", "right"]), 4000)
+    wrong = (rng.random(4000) < np.where(side == "left", 0.5, 0.1)).astype(float)
+    (found,) = of_facets([Facet.of("month", month), Facet.of("side", side)], wrong)
+    assert (found.where, found.looked_at) == ("side=left", 2)

@@ -94,7 +94,7 @@ def test_a_claim_about_what_nothing_measures_is_not_comparable():
 def test_a_part_that_is_worse_is_found_and_an_even_sample_has_none():
     weak = measured(production=fires(6000, 1, ward_b_errors=0.5)).weak
     assert weak[0].where == "ward=b"
-    assert weak[0].error.low > weak[0].elsewhere.high
+    assert weak[0].loss.low > weak[0].elsewhere.high
     even = measured(production=fires(6000, 1)).weak  # some heats are harder than others for anybody
     assert not [part for part in even if "ward" in part.where]
 

@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from roadworthy.core.measure import Claim, Measurement, Verdict
+from roadworthy.evaluate.certainty.who_answered import WhoAnswered
 from roadworthy.evaluate.load_test.load import LoadRun
 from roadworthy.evaluate.paired import Flips
 from roadworthy.evaluate.reports.baseline import BaselineDiff, against_baseline
 from roadworthy.evaluate.reports.compare import Comparison, compare
 from roadworthy.evaluate.reports.report import Failure, GapReport, Rung, Slice, Spoilt
 from roadworthy.evaluate.reproduction.reproduce import reproduce
+from roadworthy.testing.certain_reports import with_certainty
 from roadworthy.testing.reports import rich_report
 from roadworthy.ui.report import AlarmLine, Life, Month, RolloutLine
 
@@ -131,7 +133,7 @@ def gap_report() -> GapReport:
 
 @pytest.fixture
 def rich() -> GapReport:
-    return rich_report()
+    return with_certainty(rich_report())
 
 
 @pytest.fixture
@@ -171,10 +173,21 @@ def extreme(rich: GapReport) -> GapReport:
         load=msgspec.structs.replace(rich.load, measured=(endless,), valid=False, because=NASTY, failures={NASTY: 3}),
         edges=msgspec.structs.replace(rich.edges, wrong=(wrong,) * 300),
         failures=tuple(Failure(NASTY, f"{k} {NASTY}", k) for k in range(300)),
+        certainty=tuple(msgspec.structs.replace(one, unsaid=(NASTY,)) for one in rich.certainty),
+        answered_by=tuple(_nasty(one) for one in rich.answered_by),
         environment={NASTY: NASTY},
         settings={NASTY: {NASTY: NASTY}},
         seconds={NASTY: math.inf},
     )
+
+
+def _nasty(found: WhoAnswered) -> WhoAnswered:
+    """Twenty models, named so as to do harm, of which one answers next to nothing and one nothing."""
+    first, second = found.members
+    tiny = msgspec.structs.replace(first.share, value=0.001)
+    models = [msgspec.structs.replace(first, name=f"{k} {NASTY}", share=tiny, measured=()) for k in range(19)]
+    none = msgspec.structs.replace(second, name="", share=Measurement("answered_share"), measured=())
+    return msgspec.structs.replace(found, members=(*models, none))
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, cast
@@ -21,9 +20,10 @@ import numpy as np
 import orjson
 from msgspec import Struct
 
+from roadworthy.app.answer_parameters import AnswerParameters
 from roadworthy.core.errors import BadRequest, Missing, Overloaded, RoadworthyError, Taken
 from roadworthy.core.record import Label
-from roadworthy.core.wire import Arm, Request, Response, Step, Tensor
+from roadworthy.core.wire import Request, Response, Tensor
 
 
 class Lost(RoadworthyError, ConnectionError):
@@ -32,21 +32,10 @@ class Lost(RoadworthyError, ConnectionError):
     status = 502
 
 
-class _Parameters(Struct):
-    release: str = ""
-    arm: Arm = "stable"
-    confidence: list[float | None] | None = None
-    prediction_set: list[list[str]] | None = None
-    path: tuple[Step, ...] = ()
-    paths: tuple[tuple[Step, ...], ...] | None = None
-    usd: float | None = None
-    unconfirmed: int = 0
-
-
 class _Answer(Struct):
     id: str
     outputs: list[Tensor]
-    parameters: _Parameters
+    parameters: AnswerParameters
 
 
 _ANSWERS = msgspec.json.Decoder(_Answer)
@@ -91,20 +80,7 @@ class Remote:
         if status != 200:
             raise _error(status, answer, self.url)
         read = _ANSWERS.decode(answer)
-        told = read.parameters
-        outputs = {tensor.name: tensor for tensor in read.outputs}
-        return Response(
-            read.id,
-            outputs,
-            told.release,
-            told.arm,
-            _sure(told.confidence),
-            told.prediction_set,
-            told.path,
-            usd=told.usd,
-            parameters={"unconfirmed": told.unconfirmed} if told.unconfirmed else {},
-            paths=told.paths,
-        )
+        return read.parameters.response(read.id, read.outputs)
 
     def close(self) -> None:
         """Hang up; what is in flight fails with Lost."""
@@ -231,11 +207,6 @@ class Admin:
             raise _error(status, raw, self.url)
         told: dict[str, Any] = json.loads(raw)
         return told
-
-
-def _sure(told: list[float | None] | None) -> list[float] | None:
-    """A row that no model told a confidence for is null in JSON, and NaN here."""
-    return None if told is None else [math.nan if one is None else one for one in told]
 
 
 def _body(request: Request) -> bytes:

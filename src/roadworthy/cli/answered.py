@@ -63,12 +63,6 @@ def served_coverage(spec: Spec, records: Sequence[Record], target: float, by: st
     return found if found.coverage.n else None
 
 
-def promised_cover(release: Release) -> float:
-    """The coverage that the sets of a release promise; 0 where it makes none."""
-    leaves = (wrapper.make(plan) for plan in release.wrappers if ".py:" not in read_plan(plan)[0])
-    return next((float(leaf.target) for leaf in leaves if hasattr(leaf, "target")), 0.0)
-
-
 def _of_records(spec: Spec, release: Release, records: Sequence[Record], days: float, by: str) -> Answered:
     window = Window.of_all([record for record in records if record.error is None and record.label is not None])
     output = spec.application.output

@@ -29,12 +29,22 @@ UNITS: Mapping[str, str] = {
     "p95_ms": "ms",
     "p99_ms": "ms",
     "usd_per_1k": "usd",
+    "usd_per_row": "usd",
     "log_loss": "nats",
     "auc": "1",
     "ece": "1",
     "accuracy": "1",
     "error_rate": "1",
     "throughput_rps": "rps",
+    "max_rate_rps": "rps",
+    "edges_handled": "1",
+    "ready_ms": "ms",
+    "rss_peak": "bytes",
+    "set_size": "names",
+    **dict.fromkeys(("coverage", "interval_width", "flagged", "accuracy_answered", "accuracy_flagged"), "1"),
+    **dict.fromkeys(("debiased_ece", "top_label_ece", "classwise_ece", "brier"), "1"),
+    **dict.fromkeys(("aurc", "excess_aurc", "error_auroc"), "1"),
+    **dict.fromkeys(("escalation_share", "unconfirmed_share", "audit_agreement", "answered_share"), "1"),
 }
 
 # Which catalog names the plans under a key of the file.

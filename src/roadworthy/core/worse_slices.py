@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 # Numbers with more distinct values than this are cut at their quantiles.
 MOST_VALUES = 12
 MOST_CATEGORIES = 40
-# Below this variance of its count of errors a slice is tested exactly; above, the normal tail is close enough.
-EXACT_BELOW = 100.0
+# From so many spreads on errors are counted exactly: the normal tail is too thin where they are rare.
+REMARKABLE = 1.6
 
 
-class Slice(Struct, frozen=True):
+class WorseSlice(Struct, frozen=True):
     """A part of the rows where the loss is higher: the loss there and elsewhere, and how much comes of it.
 
     `where` reads `column=value` or `column=value, column=value`. `excess` is the loss there that would be gone if it
@@ -78,7 +78,7 @@ def worse_slices(
     correction: Correction = "holm",
     pairs: bool = True,
     most: int = 10,
-) -> tuple[Slice, ...]:
+) -> tuple[WorseSlice, ...]:
     """Slices of one or two facets whose mean loss is higher than elsewhere, the surest first.
 
     `loss` (n,) is 0 or 1 (wrong), or a number, NaN where unknown. A slice of `at_least` rows is tested against all
@@ -136,8 +136,7 @@ class _Law:
     def p(self, count: int, found: float) -> tuple[float, float]:
         """The p-value and z."""
         z = float(self.z(np.array([float(count)]), np.array([found]))[0])
-        spread = self.variance * count * (self.n - count) / self.n
-        if self.binary and spread < EXACT_BELOW and z > 1:
+        if self.binary and z > REMARKABLE:
             # At least so many wrong rows are at most so many right ones.
             return hypergeometric_cdf(count - round(found), self.n, self.n - round(self.total), count), z
         # Not 1 - cdf, which is 0 from z = 8.3 on: slices are ranked by this.
@@ -190,8 +189,18 @@ def _tested(facets: Sequence[Facet], marks: _Marks, at_least: int, pairs: bool) 
     law = _Law.of(marks)
     for facet in facets:
         yield from _parts((facet,), marks, law, at_least)
-    for both in combinations(facets, 2) if pairs else ():
-        yield from _parts(both, marks, law, at_least)
+    for one, other in combinations(facets, 2) if pairs else ():
+        # With a part that is nearly all rows, or nearly none, a pair says no more than the other part alone.
+        cuts = [_cuts(facet, at_least) for facet in (one, other)]
+        for part in _parts((one, other), marks, law, at_least):
+            if all(cut[k] for cut, (_, k) in zip(cuts, part.facets, strict=True)):
+                yield part
+
+
+def _cuts(facet: Facet, at_least: int) -> NDArray[np.bool_]:
+    """Which parts of a facet have rows enough, inside and outside."""
+    counts = np.bincount(facet.part, minlength=len(facet.names))
+    return np.asarray((counts >= at_least) & (counts <= len(facet.part) - at_least))
 
 
 def _parts(facets: tuple[Facet, ...], marks: _Marks, law: _Law, at_least: int) -> Iterator[_Part]:
@@ -225,7 +234,7 @@ def _telling(
             yield part, p
 
 
-def _slice(part: _Part, p: float, loss: Floats, binary: bool, name: str, looked_at: int) -> Slice:
+def _slice(part: _Part, p: float, loss: Floats, binary: bool, name: str, looked_at: int) -> WorseSlice:
     # The slices that look worst are partly so by luck: their intervals are those of the worst of all looked at.
     confidence = 1 - 0.05 / looked_at
     inside = part.rows
@@ -237,4 +246,4 @@ def _slice(part: _Part, p: float, loss: Floats, binary: bool, name: str, looked_
 
     within, elsewhere = measured(loss[inside], part.where), measured(loss[~inside], "elsewhere")
     excess = float((within.value - elsewhere.value) * inside.sum() / loss.sum())
-    return Slice(part.where, within, elsewhere, excess, p, looked_at)
+    return WorseSlice(part.where, within, elsewhere, excess, p, looked_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,17 +18,21 @@ from roadworthy.core.spec import Field, Signature
 from roadworthy.core.stats import proportion
 from roadworthy.core.wire import Handler, Request, Response, Tensor
 from roadworthy.evaluate.scoring import known
+from roadworthy.evaluate.told import Telling, Told
+
+WITHHELD = "withheld: the model abstains from the row"
 
 
 @dataclass(frozen=True)
 class Answers:
     """`values` are numbers (n,), probabilities (n, k) or text (n,); NaN, or None for text, in the rows that failed.
 
-    `failed` maps the number of such a row to the reason.
+    `failed` maps the number of such a row to the reason, and `told` holds what the answers say beside.
     """
 
     values: NDArray[Any]
     failed: Mapping[int, str]
+    told: Told = field(default_factory=Told)
 
     @property
     def error_rate(self) -> Measurement:
@@ -67,8 +71,8 @@ async def ask(
     that breaks off is no answer. A row that fails is kept with its reason. `parameters` go along with every request.
     """
     check_columns(sample, signature)
-    output, field = next(iter(signature.outputs.items()))
-    values = _unanswered(sample.n, field)
+    output, kind = next(iter(signature.outputs.items()))
+    values, telling = _unanswered(sample.n, kind), Telling(sample.n, output)
     failed: dict[int, str] = {}
     starts = range(0, sample.n, batch_rows)
     rows = {f"{prefix}-{start}": range(start, min(start + batch_rows, sample.n)) for start in starts}
@@ -82,16 +86,18 @@ async def ask(
                 if response.id not in rows:
                     raise BadData(f"the answer carries the id {response.id!r}, which was never asked")
                 answered = rows[response.id]
-                found = shaped(await drained(response, output), field, len(answered))
+                found = shaped(await drained(response, output), kind, len(answered))
+                telling.heard(response, answered)
                 values[answered.start : answered.stop] = found
             # Whatever a handler raises is what a caller would have met: it becomes the reason of these rows.
             except Exception as wrong:
                 failed.update(dict.fromkeys(part, f"{type(wrong).__name__}: {wrong}"))
 
     await asyncio.gather(*(work() for _ in range(in_flight)))
-    for row in np.flatnonzero(~known(values)):
-        failed.setdefault(int(row), "no answer, or NaN, came back for the row")
-    return Answers(values, failed)
+    for row in np.flatnonzero(~known(values)).tolist():
+        withheld = telling.left_to_others(row)
+        failed.setdefault(row, WITHHELD if withheld else "no answer, or NaN, came back for the row")
+    return Answers(values, failed, telling.told)
 
 
 def request_of(rows: Sample, signature: Signature, name: str, parameters: Mapping[str, Any] | None = None) -> Request:

@@ -18,22 +18,24 @@ from roadworthy.core.sample import Sample
 from roadworthy.core.spec import Application, Cost
 from roadworthy.core.stats import nothing
 from roadworthy.core.wire import Handler
+from roadworthy.core.worse_slices import Facet, WorseSlice, worse_slices
 from roadworthy.evaluate.answers import Answers
 from roadworthy.evaluate.base import Corruption, Edge, Metric, Repair
+from roadworthy.evaluate.certainty.knowledge import Knowledge, Tables
+from roadworthy.evaluate.certainty.who_answered import priced
 from roadworthy.evaluate.environment import environment
 from roadworthy.evaluate.hostile.edge_runs import EdgeEffort, EdgeReport, ask_edges
 from roadworthy.evaluate.operation import Operation, operate
 from roadworthy.evaluate.paired import row_values
 from roadworthy.evaluate.process.cold_start import ColdStart
-from roadworthy.evaluate.reports.gap_verdicts import SERVED, verdicts
+from roadworthy.evaluate.reports.gap_verdicts import BESIDE, verdicts
 from roadworthy.evaluate.reports.report import GapReport, Slice
 from roadworthy.evaluate.reports.waterfall import effective, waterfall
 from roadworthy.evaluate.reproduction.causes import Asked, explain
 from roadworthy.evaluate.reproduction.reproduce import Reproduction, reproduce
 from roadworthy.evaluate.scoring import known
 from roadworthy.evaluate.shift import answers_shift, shift
-from roadworthy.evaluate.slice_finder import WeakSlice, weak_slices
-from roadworthy.evaluate.slices import EVERYDAY, slices
+from roadworthy.evaluate.slices import EVERYDAY, facets, slices
 from roadworthy.evaluate.spoils import Spoils, mix, spoil
 from roadworthy.evaluate.standard import standard_metrics
 from roadworthy.evaluate.subject import Effort as Effort
@@ -58,23 +60,36 @@ def gap(
     served_pid: int | None = None,
     cached: Handler | None = None,
     cold: Callable[[], ColdStart] | None = None,
+    members: Sequence[str] = (),
+    target: float | None = None,
     now: float = 0.0,
     tell: Callable[[str], None] = lambda step: None,
 ) -> GapReport:
-    """Claim, lab, production, corruptions, edges, load, crowd, cold start, cost and verdicts, on one event loop.
+    """Claim, lab, production, certainty, corruptions, edges, load, crowd, cold start, cost and verdicts, on one loop.
 
     `lab` is the data of the claim, `production` what really arrives. Load is put on `served` where it is given: the
     same model behind a server, say, whose process `served_pid` is; `cached` is that model behind its cache. `repairs`
     and `edges` go by the names that people know them by, and `cold` measures cold starts. `metrics` are those of the
-    task (`standard_metrics`) where none are given; the first is the headline unless a claim is about another. `tell`
-    hears the name of each step as it begins.
+    task (`standard_metrics`) where none are given; the first is the headline unless a claim is about another.
+    `members` are the models of a handler that has several, the cheapest first (else they are read off the ways of the
+    answers), and `target` is the coverage that its prediction sets or intervals promise (else what a requirement says
+    of `coverage`). `tell` hears the name of each step as it begins.
     Raises SpecError where the classes of a multiclass task are not named, a metric is for another task, or a
     requirement names a metric that nothing here measures.
     """
     chosen = standard_metrics(application) if metrics is None else tuple(metrics)
     subject = Subject(handler, application, chosen, effort or Effort(), tell)
     run = _Run(
-        subject, served or handler, cost or Cost(), dict(repairs or {}), dict(edges or {}), served_pid, cached, cold
+        subject,
+        served or handler,
+        cost or Cost(),
+        dict(repairs or {}),
+        dict(edges or {}),
+        served_pid,
+        cached,
+        cold,
+        tuple(members),
+        target,
     )
     run.check()
     lab, production = (_described(sample, application) for sample in (lab, production))
@@ -93,6 +108,8 @@ class _Run:
     pid: int | None
     cached: Handler | None
     cold: Callable[[], ColdStart] | None
+    members: tuple[str, ...]
+    target: float | None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -101,7 +118,7 @@ class _Run:
             if task not in metric.tasks:
                 told = f"metric {metric!r} is for {' and '.join(metric.tasks)}"
                 raise SpecError(f"{told}, and the task is {task!r}; leave it out")
-        measured = {*self.subject.names(), *SERVED}
+        measured = {*self.subject.names(), *BESIDE}
         for required in self.subject.application.requirements:
             if required.metric not in measured:
                 raise SpecError(unknown("metric", required.metric, measured))
@@ -118,6 +135,9 @@ class _Run:
         async with self.step("production"):
             on_production = await subject.ask(production, "production")
             seen = self.production(lab, on_lab, production, on_production, headline)
+        async with self.step("certainty"):
+            tables: Tables = {"lab": (lab, on_lab), "production": (production, on_production)}
+            knows = Knowledge.of(subject, tables, self.members, self.target)
         async with self.step("corruptions"):
             found, mixed = await mix(subject, lab, production, on_lab, headline)
             spoils = Spoils.of(subject, lab, production, on_production, headline)
@@ -127,10 +147,11 @@ class _Run:
         async with self.step("operation"):
             metric = subject.metric(headline)
             ran = await operate(subject, self.served, production, metric, self.cost, self.pid, self.cached)
+            ran.cost = priced(ran.cost, knows.mixture)
         async with self.step("cold start"):
             cold = self.cold() if self.cold is not None else None
         whole = next(m for m in seen["production"] if m.name == headline)
-        judged = self.judged(seen["production"], seen["slices"], at_edges, ran, cold)
+        judged = (*self.judged(seen["production"], seen["slices"], at_edges, ran, cold), *knows.in_production)
         return GapReport(
             headline=headline,
             reproductions=reproductions,
@@ -146,6 +167,7 @@ class _Run:
             verdicts=tuple(verdicts(subject.application.requirements, judged, ran.load, ran.most)),
             failures=(*failures("lab", on_lab), *failures("production", on_production), *spoilt_failures),
             **seen,
+            **knows.sections(),
             **ran.sections(),
             **self.about(lab, production, now),
         )
@@ -220,7 +242,7 @@ class _Run:
         for where, rows in slices(sample, self.subject.effort.slice_rows, kinds=EVERYDAY):
             yield Slice(where, self.subject.measure(sample, found, rows, where))
 
-    def weak(self, sample: Sample, found: Answers, headline: str) -> tuple[WeakSlice, ...]:
+    def weak(self, sample: Sample, found: Answers, headline: str) -> tuple[WorseSlice, ...]:
         """Parts that are worse than the rest, by the first metric that has a value for each row."""
         labels = self.subject.labels(sample)
         rows = known(labels, found.values)
@@ -230,7 +252,7 @@ class _Run:
                 errors = np.full(sample.n, np.nan)
                 values = np.asarray(values, dtype=np.float64)
                 errors[rows] = 1.0 - values if better(metric) > 0 else values
-                return weak_slices(sample, errors, at_least=self.subject.effort.slice_rows)
+                return _worse(sample, errors, self.subject.effort.slice_rows)
         return ()
 
     async def at_edges(self, sample: Sample) -> EdgeReport | None:
@@ -260,6 +282,14 @@ class _Run:
 def _described(sample: Sample, application: Application) -> Sample:
     """The sample with what the application says of its columns."""
     return replace(sample, fields={**application.inputs, **sample.fields})
+
+
+def _worse(sample: Sample, errors: NDArray[np.float64], at_least: int) -> tuple[WorseSlice, ...]:
+    """The parts of a sample with the higher errors: 0 and 1 (wrong), or losses, NaN where unknown."""
+    known = np.flatnonzero(~np.isnan(errors))
+    cut = [Facet.of(name, values) for name, values in facets(sample.take(known))]
+    name = "wrong" if np.isin(errors[known], (0.0, 1.0)).all() else "loss"
+    return worse_slices(cut, errors[known], name=name, at_least=at_least, most=20)
 
 
 def _by(repair: Repair, normal: Sample) -> Callable[[Sample], Sample]:

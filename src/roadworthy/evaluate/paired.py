@@ -53,7 +53,7 @@ def flips(
     """
     if task == "regression":
         return Flips(0, 0, 1.0)
-    right = _rightness(metric, threshold)
+    right = rightness(metric, threshold)
     was, now = right(labels, before), right(labels, after)
     broken, fixed = int((was & ~now).sum()), int((~was & now).sum())
     return Flips(broken, fixed, two_sided_half(broken, broken + fixed))
@@ -116,7 +116,9 @@ def row_values(metric: object, labels: Array, answers: Array) -> Array | None:
     return metric.rows(labels, answers) if isinstance(metric, RowWise) else None
 
 
-def _rightness(metric: Metric | None, threshold: float) -> Callable[[Array, Array], NDArray[np.bool_]]:
+def rightness(metric: Metric | None = None, threshold: float = 0.5) -> Callable[[Array, Array], NDArray[np.bool_]]:
+    """Tells which rows are right: by `metric` where that is a share of right rows, else by the class, or the text."""
+
     def right(labels: Array, answers: Array) -> NDArray[np.bool_]:
         found = row_values(metric, labels, answers)
         if found is not None and found.dtype == bool:

@@ -15,7 +15,7 @@ from roadworthy.core.sample import Sample
 Rows = NDArray[np.int64]
 SliceKind = Literal["month", "hour", "weekday", "tag", "length", "language", "category", "number"]
 ALL: tuple[SliceKind, ...] = get_args(SliceKind)
-# What is worth a row in every report; columns are for `slice_finder`, which shows those that matter.
+# What is worth a row in every report; columns are for `worse_slices`, which finds those that matter.
 EVERYDAY: tuple[SliceKind, ...] = ("month", "hour", "weekday", "tag", "length", "language")
 DAY, HOUR = 86_400.0, 3_600.0
 _WEEKDAYS = np.array(["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"])

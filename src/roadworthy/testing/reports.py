@@ -6,6 +6,7 @@ import math
 
 from roadworthy.core.measure import Claim, Decision, Measurement, Verdict
 from roadworthy.core.stats import nothing, proportion
+from roadworthy.core.worse_slices import WorseSlice
 from roadworthy.evaluate.crowd.equality import Equality, Example
 from roadworthy.evaluate.crowd.matching import Fault
 from roadworthy.evaluate.crowd.under_load import Level, UnderLoad
@@ -18,7 +19,6 @@ from roadworthy.evaluate.process.cold_start import ColdStart, Start
 from roadworthy.evaluate.process.memory import Memory
 from roadworthy.evaluate.reports.report import Failure, GapReport, Repaired, Rung, Slice, Spoilt
 from roadworthy.evaluate.reproduction.reproduce import Cause, Reproduction
-from roadworthy.evaluate.slice_finder import WeakSlice
 
 DAMAGES = ("keyboard typos", "mixed language", "cut short", "pasted markup", "full-width letters", "zero-width marks")
 
@@ -51,7 +51,7 @@ def rich_report(name: str = "Support intents", accuracy: float = 0.91, p99_ms: f
         owner="support-desk@example.org",
         meaning="Which of 77 intents a customer's message has.",
         task="multiclass",
-        weak=(WeakSlice("lang=fr & length=long", _share(212, 420), _share(480, 3700), 2.1e-40, 318),),
+        weak=(WorseSlice("lang=fr & length=long", _share(212, 420), _share(480, 3700), 0.227, 2.1e-40, 318),),
         shift=(
             Measurement("ks", 0.21, 4120, 0.18, 0.24, where="text (length)", conditions={"p": 1e-30, "most": "lower"}),
             Measurement("js", 0.04, 4120, 0.0, 0.09, where="text (language)", conditions={"p": 0.4, "most": "'en'"}),

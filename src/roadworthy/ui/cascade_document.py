@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from roadworthy.core.measure import Measurement
 from roadworthy.route.cascades.fits import CascadeFit, Level, Point
-from roadworthy.route.cascades.report import plot_of
+from roadworthy.route.cascades.report import SCOPES, plot_of
 from roadworthy.ui.charts import Spot
 from roadworthy.ui.curves import Curve, curve_chart, exact
 from roadworthy.ui.document import Badge, Cell, Charts, Document, Note, Section, Table, Tile, section
 from roadworthy.ui.page import html_of
-from roadworthy.ui.words import interval, number, percent
+from roadworthy.ui.words import number, percent
 
 
 def cascade_page(fit: CascadeFit, name: str, usd_per_1k: Mapping[str, float]) -> str:
@@ -20,13 +21,13 @@ def cascade_page(fit: CascadeFit, name: str, usd_per_1k: Mapping[str, float]) ->
 
 def cascade_document(fit: CascadeFit, name: str, usd_per_1k: Mapping[str, float]) -> Document:
     """The fit of the deployment `name`."""
-    parts = (_levels(fit), _frontier(fit), section("What it rests on", [Note(fit.certificate)]))
+    parts = (_levels(fit, tuple(usd_per_1k)), _frontier(fit), section("What it rests on", [Note(fit.certificate)]))
     return Document(
         kind="cascade",
         name=name,
         badge=Badge("pass" if fit.certified else "wait", "certified" if fit.certified else "every row is sent on"),
         lead=f"Promised: {fit.target.words}.",
-        facts=f"{fit.labels:,} labels of {fit.rows:,} rows ({fit.scope})",
+        facts=f"{fit.labels:,} labels of {fit.rows:,} rows; the promise is about errors {SCOPES[fit.scope]}",
         tiles=tuple(_tiles(fit, usd_per_1k)),
         sections=tuple(part for part in parts if part is not None),
         below="Rows sent on count as the last model answers them. This page loads nothing from anywhere.",
@@ -34,15 +35,21 @@ def cascade_document(fit: CascadeFit, name: str, usd_per_1k: Mapping[str, float]
 
 
 def _tiles(fit: CascadeFit, prices: Mapping[str, float]) -> Iterator[Tile]:
-    yield Tile("Sent on", percent(fit.delegation.value), interval(fit.delegation))
+    yield Tile("Sent on", percent(fit.delegation.value), _within(fit.delegation))
     if len(prices) == 2 and all(prices.values()):
         cheap, dear = prices.values()
         share = fit.delegation.value
-        yield Tile("USD per 1,000 rows", number(cheap + share * dear), f"{number(dear)} with the dear model alone")
+        alone = f"{number(dear, 'usd')} with {tuple(prices)[1]} alone"
+        yield Tile("For 1,000 rows", number(cheap + share * dear, "usd"), alone)
 
 
-def _levels(fit: CascadeFit) -> Section | None:
+def _within(share: Measurement) -> str:
+    return f"{percent(share.low)} to {percent(share.high)}" if share.low < share.high else ""
+
+
+def _levels(fit: CascadeFit, members: Sequence[str]) -> Section | None:
     rows: list[tuple[Cell, ...]] = [(level.name or "cheap", _words(level), _share(level)) for level in fit.levels]
+    rows.append((members[-1] if members else "the last", "what is sent on", percent(fit.delegation.value)))
     return section("Levels", [Table("", ("Model", "Answers by itself", "Share"), rows, ("Model", "Answers by itself"))])
 
 
@@ -68,18 +75,24 @@ def _frontier(fit: CascadeFit) -> Section | None:
     if not plot.curve:
         return None
     charts = [_chart(metric, k, fit) for k, metric in enumerate(plot.metrics)]
-    aside = "The ideal knows every label; between it and the cascade lies what a better cheap model could save."
+    aside = "The ideal is the least that thresholds send on which were chosen with every label known."
     return section("Cost and quality", [Charts(tuple(charts), True)], aside)
 
 
 def _chart(metric: str, place: int, fit: CascadeFit) -> str:
     plot = plot_of(fit)
-    curves = [_curve("cascade", plot.curve, place, 1), _curve("ideal", plot.ideal, place, 2)]
+    curves = [_curve("cascade", plot.curve, place, 1), _curve("ideal", _best(plot.ideal, place), place, 2)]
     wanted = fit.target.stated[metric]
     least, most = min(p.delegation for p in plot.curve), max(p.delegation for p in plot.curve)
     curves.append(Curve("promised", (least, most), (exact(wanted), exact(wanted)), 3, faint=True))
     spots = [] if plot.chosen is None else [Spot("chosen", plot.delegation, exact(plot.chosen.reached[place]), 4)]
     return curve_chart(metric.capitalize(), ("share sent on", metric), [c for c in curves if c.x], spots)
+
+
+def _best(points: Sequence[Point], place: int) -> list[Point]:
+    """Of the targets that the same share reaches, the highest."""
+    best = {point.delegation: point for point in sorted(points, key=lambda point: point.reached[place])}
+    return list(best.values())
 
 
 def _curve(name: str, points: Sequence[Point], place: int, colour: int) -> Curve:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from roadworthy.evaluate.reports.baseline import BaselineDiff
 from roadworthy.evaluate.reports.report import GapReport
-from roadworthy.ui import gap_quality, gap_serving
+from roadworthy.ui import gap_certainty, gap_quality, gap_serving
 from roadworthy.ui.baseline_section import since_baseline
 from roadworthy.ui.document import Badge, Document, Section, Tile
 from roadworthy.ui.gap_words import OUTCOME, find, gap_summary
@@ -17,6 +17,8 @@ PARTS = (
     gap_quality.waterfall,
     gap_quality.claims,
     gap_quality.production,
+    gap_certainty.certainty,
+    gap_certainty.who_answered,
     gap_quality.corruptions,
     gap_quality.mix,
     gap_quality.repairs,

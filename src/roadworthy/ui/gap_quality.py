@@ -142,10 +142,10 @@ def _slice_chart(name: str, group: str, rows: list[tuple[str, Measurement]], who
 
 
 def _weak(report: GapReport) -> tuple[Block, ...]:
-    error = "Loss" if any(w.error.name == "loss" for w in report.weak) else "Share wrong"
+    error = "Loss" if any(w.loss.name == "loss" for w in report.weak) else "Share wrong"
     head = ("Weak slice", f"{error} there", "Elsewhere", "Rows", "p, corrected", "Parts looked at")
     rows: list[tuple[Cell, ...]] = [
-        (w.where, w.error, w.elsewhere, f"{w.error.n:,}", p_value(w.p), f"{w.looked_at:,}") for w in report.weak
+        (w.where, w.loss, w.elsewhere, f"{w.loss.n:,}", p_value(w.p), f"{w.looked_at:,}") for w in report.weak
     ]
     return unfolded(Table("Slices where it errs more than elsewhere, beyond chance", head, rows))
 

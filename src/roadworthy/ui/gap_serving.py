@@ -219,9 +219,10 @@ def cost(report: GapReport) -> Section | None:
         return None
     told = [f"{key.replace('_', ' ')} {_said(value)}" for key, value in report.cost.conditions.items()]
     note = Note(f"Per 1,000 requests: {both(report.cost)}." + (f" With {', '.join(told)}." if told else ""))
-    return section(
-        "Cost", [note], "What is answered too late was paid for and is worth nothing: only good answers are counted."
-    )
+    aside = "What is answered too late was paid for and is worth nothing: only good answers are counted."
+    if "models" in report.cost.conditions:
+        aside = "Each answer tells what the models that were asked for it cost, in vain or not."
+    return section("Cost", [note], aside)
 
 
 def _said(value: Any) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
 
-from roadworthy.core.calibration import Bin
 from roadworthy.core.measure import Measurement
 from roadworthy.serve.calibration.report import CalibrationReport, changes
 from roadworthy.serve.conformal.coverage import CoverageReport
 from roadworthy.serve.honesty import Answering, Honest, Sets
-from roadworthy.serve.selective.risk_coverage import RiskCoverage
+from roadworthy.ui.certainty_charts import reliability_chart, risk_chart
 from roadworthy.ui.charts import Series, Spot, line_chart
-from roadworthy.ui.curves import Curve, curve_chart, exact
 from roadworthy.ui.document import Badge, Cell, Charts, Document, Listing, Note, Section, Table, Tile, section
 from roadworthy.ui.page import html_of
 from roadworthy.ui.words import interval, number
@@ -72,7 +70,9 @@ def _served(found: CoverageReport | None) -> Section | None:
 def _calibration(found: CalibrationReport | None) -> Section | None:
     if found is None:
         return None
-    stated = [found.before, found.after] if changes(found) else [found.before]
+    named = {"before": found.before, "after": found.after} if changes(found) else {"stated": found.before}
+    stated = tuple(named.values())
+    diagrams = {name: one.diagram for name, one in named.items()}
     columns = [(*each.errors, each.log_loss, *_parts(each.brier)) for each in stated]
     rows: list[tuple[Cell, ...]] = [(each[0].name.replace("_", " "), *each) for each in zip(*columns, strict=True)]
     head = ("", "Before", "After") if changes(found) else ("", "As it is")
@@ -80,34 +80,12 @@ def _calibration(found: CalibrationReport | None) -> Section | None:
     return section(
         "Calibration",
         [
-            Charts((reliability_chart(*(each.diagram for each in stated)),), True),
+            Charts((reliability_chart("Reliability", diagrams),), True),
             Table("How far off", head, rows),
             Table("Ways to calibrate", ("Method", "Log loss", "Gain", "Why"), tried, ("Method", "Why")),
         ],
         f"Taken: {found.choice.taken}. On the diagonal, what is said to be so probable comes true so often.",
     )
-
-
-def reliability_chart(before: Sequence[Bin], after: Sequence[Bin] = ()) -> str:
-    """How often it came true against what was stated, before and after, with the diagonal."""
-    lines = [Curve("before", *_points(before), 2), Curve("after", *_points(after), 1)] if after else []
-    lines = lines or [Curve("stated", *_points(before), 1)]
-    ends = [x for line in lines for x in line.x] or [0.0, 1.0]
-    diagonal = Curve("perfect", (min(ends), max(ends)), (exact(min(ends)), exact(max(ends))), 3, faint=True)
-    return curve_chart("Reliability", ("stated probability", "came true"), [diagonal, *lines])
-
-
-def risk_chart(found: RiskCoverage, chosen: Sequence[Spot] = ()) -> str:
-    """The errors among what is answered, against how much is answered."""
-    points = [
-        (p.coverage, Measurement("risk", p.risk, round(p.coverage * found.risk.n), p.low, p.high)) for p in found.points
-    ]
-    curve = Curve("errors", tuple(x for x, _ in points), tuple(y for _, y in points))
-    return curve_chart("Risk and coverage", ("share answered", "errors among them"), [curve], chosen)
-
-
-def _points(bins: Sequence[Bin]) -> tuple[tuple[float, ...], tuple[Measurement, ...]]:
-    return tuple(one.stated for one in bins), tuple(one.rate for one in bins)
 
 
 def _parts(brier: object) -> Iterator[Measurement]:
@@ -141,7 +119,8 @@ def _answering(found: Answering | None) -> Section | None:
         )
     else:
         told = f"No threshold: {found.refused}."
-    return section("When to leave a row to others", [Note(told), Charts((risk_chart(found.curve, spots),), True)])
+    chart = risk_chart("Risk and coverage", {"errors": found.curve}, spots)
+    return section("When to leave a row to others", [Note(told), Charts((chart,), True)])
 
 
 def _plans(found: Honest) -> Section | None:

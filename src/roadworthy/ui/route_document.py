@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from roadworthy.core.measure import Measurement
 from roadworthy.route.routers.curve import Curve as Recovered
 from roadworthy.route.routers.fitting import RouterFit
-from roadworthy.route.routers.router_text import fit_lines
+from roadworthy.route.routers.router_text import MEASURED, MODELS, beats_chance, fit_lines
 from roadworthy.ui.charts import Spot
 from roadworthy.ui.curves import Curve, curve_chart, exact
 from roadworthy.ui.document import Badge, Charts, Document, Listing, Note, Section, Table, Tile, section
@@ -22,12 +22,13 @@ def route_page(found: RouterFit, name: str) -> str:
 
 def route_document(found: RouterFit, name: str) -> Document:
     """The router of the deployment `name`; every figure is of rows that were left out while fitting."""
-    better = found.curve.apgr.low > 0.5
+    better = beats_chance(found)
     parts = [_recovered("Before the answer", found.curve, found.file.settings.share)]
     if found.after is not None:
         parts.append(_recovered("After the answer", found.after, found.file.settings.share_after))
-    chances = [(m.name.replace("_", " "), m) for m in found.measured]
-    parts.append(section("What it says of either model", [Table("", ("", "Measured"), chances)]))
+    chances = [(f"{MEASURED[m.name]} of the {MODELS[m.where]} model", m) for m in found.measured]
+    aside = "How good the router's chances are that a model will be right, on rows that were left out."
+    parts.append(section("What it says of either model", [Table("", ("", "Measured"), chances)], aside))
     parts.append(section("In words", [Listing("", "\n".join(fit_lines(found)))]))
     return Document(
         kind="router",
@@ -44,6 +45,9 @@ def route_document(found: RouterFit, name: str) -> Document:
 def _tiles(found: RouterFit) -> Iterator[Tile]:
     curve = found.curve
     yield Tile("Gap recovered (APGR)", number(curve.apgr.value), f"{interval(curve.apgr)}, by chance 0.5")
+    if found.after is not None:
+        after = found.after.apgr
+        yield Tile("The same after the answer", number(after.value), f"{interval(after)}, by chance 0.5")
     yield Tile("Calls for half of it", percent(curve.cpt50.value), "by chance 50 %")
     yield Tile("Calls for 80 % of it", percent(curve.cpt80.value), "by chance 80 %")
 

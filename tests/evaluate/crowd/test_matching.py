@@ -132,6 +132,14 @@ def test_what_a_cache_remembered_is_counted(virtual: Run) -> None:
     assert virtual(ask(cached)).remembered == 5
 
 
+def test_what_the_cache_of_one_of_several_models_remembered_is_counted(virtual: Run) -> None:
+    async def parted(request: Request) -> Response:
+        hit = (Step("cache", "hit, 3 s old"), Step("small", "kept"))
+        return Response(request.id, y(request), paths=[(Step("small", "kept"),), hit])
+
+    assert virtual(ask(parted, groups=[np.array([0, 1]), np.array([2, 3])])).remembered == 2
+
+
 def test_the_parameters_go_with_every_request_and_a_stream_is_put_together(virtual: Run) -> None:
     async def streaming(request: Request) -> Response:
         async def pieces() -> AsyncIterator[Tensor]:

@@ -11,6 +11,7 @@ import pytest
 
 from roadworthy.evaluate.reports.report import GapReport, read_json, write_json
 from roadworthy.evaluate.reports.schema import schema
+from roadworthy.testing.certain_reports import with_certainty
 from roadworthy.testing.reports import rich_report
 
 FILE = Path(__file__).parents[3] / "docs" / "gap-report.schema.json"
@@ -33,7 +34,7 @@ def test_the_module_prints_the_schema() -> None:
     assert printed == schema()
 
 
-@pytest.mark.parametrize("report", [rich_report(), bare(rich_report())], ids=["full", "bare"])
+@pytest.mark.parametrize("report", [with_certainty(rich_report()), bare(rich_report())], ids=["full", "bare"])
 def test_a_report_is_valid_by_its_schema_and_comes_back_the_same(report: GapReport) -> None:
     text = write_json(report)
     jsonschema_rs.validator_for(json.loads(schema())).validate(json.loads(text))

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct, field
 
+from roadworthy.app.answer_parameters import AnswerParameters
 from roadworthy.app.endpoints.events import events
 from roadworthy.app.endpoints.refusals import Failed, refusal, said
 from roadworthy.app.endpoints.rows import whole_body
@@ -24,6 +25,7 @@ class _Answer(Struct):
     id: str = ""
     outputs: list[Tensor] = field(default_factory=list)
     model_version: str = ""
+    parameters: msgspec.Raw = msgspec.Raw()
 
 
 _ANSWERS = msgspec.json.Decoder(_Answer)
@@ -67,7 +69,8 @@ class V2:
             read = _ANSWERS.decode(raw)
         except msgspec.DecodeError as wrong:
             raise BadData(f"{self.wire.url} does not answer in Open Inference V2: {wrong}") from wrong
-        return Response(read.id or request.id, {tensor.name: tensor for tensor in read.outputs}, read.model_version)
+        told = AnswerParameters.of_any(read.parameters)
+        return told.response(read.id or request.id, read.outputs, read.model_version)
 
     async def metadata(self) -> Mapping[str, Any]:
         """What the server says about the model: `inputs` with name, datatype and shape."""

@@ -49,9 +49,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """What was fitted, measured on rows that it was not fitted on. Exit code 3 where nothing was shown to be better."""
-    from roadworthy.cli.answered import answered, promised_cover, served_coverage
+    from roadworthy.cli.answered import answered, served_coverage
     from roadworthy.cli.flows import write_whole
-    from roadworthy.serve.conformal.coverage import lines
+    from roadworthy.serve.conformal.coverage import lines, promised_cover
     from roadworthy.serve.honesty import Wanted, fit_all
     from roadworthy.serve.honesty_text import honest_text
     from roadworthy.ui.honest_document import honest_page

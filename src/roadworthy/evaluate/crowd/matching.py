@@ -134,7 +134,8 @@ class _Found:
     def came(self, name: str, response: Response, data: Any) -> None:
         carried = response.id
         # The cache of `serve` says so on the way; a miss went on to the model.
-        self.remembered += any(step.at == "cache" and step.because != "miss" for step in response.path)
+        ways = (response.path, *(response.paths or ()))
+        self.remembered += any(step.at == "cache" and step.because != "miss" for way in ways for step in way)
         if carried not in self.asked:
             self.faults.append(Fault("never asked", name, carried))
             self.lost(name, "its answer carries an id that was never asked")

@@ -14,7 +14,20 @@ from roadworthy.core.measure import Decision, Measurement, Verdict
 from roadworthy.evaluate.reports.better import Noise, best_of, difference, standing
 from roadworthy.evaluate.reports.report import Failure, GapReport
 
-Kind = Literal["lab", "production", "slice", "corruption", "under load", "edges", "load", "cost", "start", "memory"]
+Kind = Literal[
+    "lab",
+    "production",
+    "slice",
+    "certainty",
+    "who answered",
+    "corruption",
+    "under load",
+    "edges",
+    "load",
+    "cost",
+    "start",
+    "memory",
+]
 # These depend on the machine as much as on the model.
 ON_THE_MACHINE: tuple[Kind, ...] = ("load", "cost", "start", "memory")
 Key = tuple[Kind, str, str]
@@ -111,6 +124,8 @@ def _numbers(report: GapReport) -> Iterator[tuple[Key, Measurement]]:
     groups: list[tuple[Kind, str, Sequence[Measurement]]] = [("lab", "", report.lab)]
     groups.append(("production", "", report.production))
     groups += [("slice", part.where, part.measured) for part in report.slices]
+    groups += [("certainty", _at(one.where, m), [m]) for one in report.certainty for m in one.figures]
+    groups += [("who answered", _at(one.where, m), [m]) for one in report.answered_by for m in one.figures]
     spoilt = [*report.spoilt, *([report.mixed] if report.mixed else [])]
     headline = [(s, [m for m in s.measured if m.name == report.headline]) for s in spoilt]
     groups += [("corruption", f"{s.name} at {s.severity:g}", found) for s, found in headline]
@@ -121,6 +136,10 @@ def _numbers(report: GapReport) -> Iterator[tuple[Key, Measurement]]:
     groups += _served(report)
     for kind, where, measured in groups:
         yield from (((kind, where, m.name), m) for m in measured)
+
+
+def _at(table: str, m: Measurement) -> str:
+    return f"{table}, {m.where}" if m.where else table
 
 
 def _served(report: GapReport) -> Iterator[tuple[Kind, str, Sequence[Measurement]]]:
@@ -144,6 +163,9 @@ def _obstacle(kind: Kind, report: GapReport, baseline: GapReport) -> str:
     if machines[0] != machines[1]:
         then, now = (" with ".join(filter(None, machine)) for machine in machines)
         return f"another machine: {then} then, {now} processors now"
+    if kind == "cost":
+        ways = ["models" in r.cost.conditions if r.cost else None for r in (baseline, report)]
+        return "" if ways[0] == ways[1] else "priced otherwise: by the machine in one, by the models in the other"
     if kind != "load" or not report.load or not baseline.load:
         return ""
     for when, run in (("then", baseline.load), ("now", report.load)):

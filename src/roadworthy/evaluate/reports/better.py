@@ -14,6 +14,12 @@ Standing = Literal["better", "worse", "undecided"]
 
 _LESS = ("_ms", "error_rate", "usd_per_1k", "rss_idle", "rss_peak", "rss_slope", "rss_per_1k")
 _MORE = ("_rps", "edges_handled")
+# What the certainty of answers is best at. More coverage, larger sets, more rows flagged or sent on: nobody can say.
+_KNOWS = {
+    **dict.fromkeys(("debiased_ece", "top_label_ece", "classwise_ece", "brier", "aurc", "excess_aurc"), 0.0),
+    **dict.fromkeys(("error_auroc", "accuracy_answered", "audit_agreement"), 1.0),
+    "usd_per_row": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ def best_of(name: str) -> float | None:
         return 0.0
     if name.endswith(_MORE):
         return math.inf
+    if name in _KNOWS:
+        return _KNOWS[name]
     known = "top_k" if name.removeprefix("top_").isdigit() else name
     best: float | None = getattr(metric.get(known), "best", None) if known in tuple(metric) else None
     return best

@@ -9,11 +9,13 @@ import msgspec
 from roadworthy.core.errors import SpecError
 from roadworthy.core.measure import Measurement, Requirement, Verdict, judge
 from roadworthy.core.stats import nothing
+from roadworthy.evaluate.certainty import certainty, who_answered
 from roadworthy.evaluate.load_test.load import LoadRun
 
 LATENCIES = ("p50_ms", "p95_ms", "p99_ms", "error_rate")
 # What is measured beside the metrics of the task.
 SERVED = (*LATENCIES, "throughput_rps", "max_rate_rps", "usd_per_1k", "edges_handled", "ready_ms", "rss_peak")
+BESIDE = (*SERVED, *certainty.FIGURES, *who_answered.FIGURES)
 
 
 def verdicts(

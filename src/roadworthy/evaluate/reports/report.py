@@ -10,6 +10,9 @@ from msgspec import Struct
 
 from roadworthy.core.measure import Decision, Measurement, Requirement, Verdict, worst
 from roadworthy.core.spec import Task
+from roadworthy.core.worse_slices import WorseSlice
+from roadworthy.evaluate.certainty.certainty import Certainty
+from roadworthy.evaluate.certainty.who_answered import WhoAnswered
 from roadworthy.evaluate.crowd.equality import Equality
 from roadworthy.evaluate.crowd.under_load import UnderLoad
 from roadworthy.evaluate.hostile.edge_runs import EdgeReport
@@ -20,7 +23,6 @@ from roadworthy.evaluate.paired import Flips
 from roadworthy.evaluate.process.cold_start import ColdStart
 from roadworthy.evaluate.process.memory import Memory
 from roadworthy.evaluate.reproduction.reproduce import Reproduction
-from roadworthy.evaluate.slice_finder import WeakSlice
 
 
 class Slice(Struct, frozen=True):
@@ -112,7 +114,7 @@ class GapReport(Struct, frozen=True):
     meaning: str = ""
     task: Task = "binary"
     requirements: tuple[Requirement, ...] = ()
-    weak: tuple[WeakSlice, ...] = ()
+    weak: tuple[WorseSlice, ...] = ()
     shift: tuple[Measurement, ...] = ()
     unlabelled: tuple[Measurement, ...] = ()
     mix: Mix | None = None
@@ -126,6 +128,8 @@ class GapReport(Struct, frozen=True):
     memory: Memory | None = None
     effective: Measurement | None = None
     seconds: dict[str, float] = {}
+    certainty: tuple[Certainty, ...] = ()
+    answered_by: tuple[WhoAnswered, ...] = ()
 
     @property
     def decision(self) -> Decision:

@@ -16,7 +16,7 @@ from roadworthy.core.measure import Decision, Measurement, Requirement, Verdict,
 from roadworthy.core.record import Label
 from roadworthy.core.stats import mean, nothing, proportion
 from roadworthy.core.window import Window
-from roadworthy.core.worse_slices import Facet, Slice, facets_of, worse_slices
+from roadworthy.core.worse_slices import Facet, WorseSlice, facets_of, worse_slices
 from roadworthy.observe.alerts import DAY
 from roadworthy.observe.base import Estimator
 from roadworthy.observe.estimators.cbpe import Cbpe
@@ -102,8 +102,8 @@ class Quality(Struct, frozen=True):
     reliability: tuple[Bin, ...]
     coverage: tuple[Measurement, ...]
     by: Mapping[str, tuple[Measurement, ...]]
-    slices: tuple[Slice, ...]
-    missing: tuple[Slice, ...]
+    slices: tuple[WorseSlice, ...]
+    missing: tuple[WorseSlice, ...]
     disputed: Measurement
     label_free: tuple[Measurement, ...]
     audit: Audit
@@ -242,13 +242,13 @@ def _facets(window: Window, **more: NDArray[Any]) -> list[Facet]:
     return facets_of({**window.tags, **window.inputs, **more})
 
 
-def _slices(rows: _Rows, terms: Terms) -> tuple[Slice, ...]:
+def _slices(rows: _Rows, terms: Terms) -> tuple[WorseSlice, ...]:
     name = "absolute_error" if rows.answers.kind == "number" else "wrong"
     loss = np.where(rows.mature, rows.answers.loss, np.nan)
     return worse_slices(_facets(rows.window), loss, name=name, at_least=terms.slice_rows, alpha=terms.alpha)
 
 
-def _missing(rows: _Rows, terms: Terms) -> tuple[Slice, ...]:
+def _missing(rows: _Rows, terms: Terms) -> tuple[WorseSlice, ...]:
     """Where labels come more rarely than elsewhere: then the labelled rows do not speak for the others."""
     answers = rows.answers
     gone = np.where(rows.mature & answers.answered, np.isnan(answers.labels), np.nan)
@@ -307,7 +307,7 @@ def _series(rows: _Rows, reference: Window, terms: Terms) -> tuple[Point, ...]:
 
 def _verdicts(
     came: Arrival,
-    missing: tuple[Slice, ...],
+    missing: tuple[WorseSlice, ...],
     disputed: Measurement,
     label_free: tuple[Measurement, ...],
     checked: Audit,
@@ -325,7 +325,7 @@ def _verdicts(
     return tuple(found)
 
 
-def _selective(came: Arrival, missing: tuple[Slice, ...]) -> list[Verdict]:
+def _selective(came: Arrival, missing: tuple[WorseSlice, ...]) -> list[Verdict]:
     if not came.mature or not came.labelled.n:
         return []
     if not missing:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from roadworthy.core.calibration import Bin
 from roadworthy.core.measure import Measurement, Verdict
-from roadworthy.core.worse_slices import Slice
+from roadworthy.core.worse_slices import WorseSlice
 from roadworthy.observe.quality.quality import Point, Quality
 
 STYLES = {"pass": "green", "wait": "yellow", "fail": "bold red"}
@@ -75,7 +75,7 @@ def _reliability(bins: Iterable[Bin]) -> Table:
     return table
 
 
-def _slices(title: str, slices: Iterable[Slice]) -> Table:
+def _slices(title: str, slices: Iterable[WorseSlice]) -> Table:
     table = Table("slice", "rows", "there", "elsewhere", "excess", "p", header_style="bold", title=title)
     table.title_justify = "left"
     for each in slices:

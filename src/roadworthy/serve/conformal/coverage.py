@@ -8,10 +8,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from roadworthy.core.artifact import Release
+from roadworthy.core.catalog import read_plan
 from roadworthy.core.class_names import class_name
 from roadworthy.core.measure import Measurement, Requirement, Verdict, judge
 from roadworthy.core.record import Record
 from roadworthy.core.stats import mean, nothing, proportion
+from roadworthy.serve.base import wrapper
 from roadworthy.serve.conformal.intervals import HIGH, LOW
 from roadworthy.serve.conformal.segments import segment_of
 
@@ -139,3 +142,9 @@ def _size(rows: Sequence[Record]) -> Measurement:
 
 def _size_of(held: Sequence[str] | None, outputs: Mapping[str, Any]) -> float:
     return float(len(held)) if held is not None else float(outputs[HIGH]) - float(outputs[LOW])
+
+
+def promised_cover(release: Release) -> float:
+    """The coverage that the sets or intervals of a release promise; 0 where it makes none."""
+    leaves = (wrapper.make(plan) for plan in release.wrappers if ".py:" not in read_plan(plan)[0])
+    return next((float(leaf.target) for leaf in leaves if hasattr(leaf, "target")), 0.0)

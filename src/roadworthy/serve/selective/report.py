@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from roadworthy.core.errors import BadData
 from roadworthy.core.measure import Measurement, Requirement, Verdict, judge
+from roadworthy.core.risk_coverage import Point, RiskCoverage, risk_coverage
 from roadworthy.core.window import Window
 from roadworthy.serve.selective.figures import Figures, Reading
-from roadworthy.serve.selective.risk_coverage import Point, RiskCoverage, risk_coverage
 from roadworthy.serve.selective.threshold import Certified, certify
 
 _PLOT_ROWS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from roadworthy.core.bounds import binomial_cdf, lower_rate, upper_rate
 from roadworthy.core.errors import BadData
+from roadworthy.core.floats import floats
 from roadworthy.core.measure import Measurement
 from roadworthy.core.stats import midranks
 from roadworthy.serve.wrappers.calibrated import fit
@@ -99,7 +100,7 @@ def bound_at(sure: ArrayLike, wrong: ArrayLike, threshold: float, delta: float) 
 
 
 def _checked(sure: ArrayLike, wrong: ArrayLike, delta: float) -> tuple[Floats, NDArray[np.bool_]]:
-    s, e = np.asarray(sure, np.float64), np.asarray(wrong, np.float64)
+    s, e = floats(sure, "how sure the model was"), floats(wrong, "whether it was wrong")
     _see_share("delta", delta)
     if s.ndim != 1 or s.shape != e.shape:
         raise BadData(f"each row needs how sure the model was and whether it was wrong, got {s.shape} and {e.shape}")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadworthy.core.errors import BadData
-from roadworthy.serve.selective.risk_coverage import RiskCoverage, risk_coverage
+from roadworthy.core.risk_coverage import RiskCoverage, accuracies_answered, risk_coverage
 
 
 def test_the_curve_counts_the_errors_among_the_surest_rows() -> None:
@@ -81,3 +81,28 @@ def test_losses_between_right_and_wrong_have_a_curve_too() -> None:
 def test_rows_that_do_not_say_both_are_refused(sure: list[float], wrong: list[float]) -> None:
     with pytest.raises(BadData, match="how sure the model was"):
         risk_coverage(sure, wrong)
+
+
+def test_accuracy_of_the_rest_is_counted_and_ties_share_their_errors():
+    sure, wrong = np.arange(100.0), np.arange(100) < 10
+    found = accuracies_answered(sure, wrong)
+    assert [(m.where, m.n) for m in found] == [
+        ("surest 99 %", 99),
+        ("surest 95 %", 95),
+        ("surest 90 %", 90),
+        ("surest 80 %", 80),
+    ]
+    assert [round(m.value, 6) for m in found] == [round(1 - 9 / 99, 6), round(1 - 5 / 95, 6), 1.0, 1.0]
+    assert found[1].conditions == {"flagged": 0.05, "threshold": 5.0}
+    assert found[2].low < 1.0
+    tied = accuracies_answered(np.ones(100), wrong, (0.5,))
+    assert tied[0].value == pytest.approx(0.9)
+
+
+def test_less_than_one_row_cannot_be_flagged():
+    assert [m.where for m in accuracies_answered(np.arange(30.0), np.zeros(30))] == [
+        "surest 95 %",
+        "surest 90 %",
+        "surest 80 %",
+    ]
+    assert accuracies_answered([0.5], [1.0]) == ()

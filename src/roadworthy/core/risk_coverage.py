@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -17,6 +18,8 @@ Floats = NDArray[np.float64]
 
 # A plot needs no more points; the area is taken over all rows.
 _POINTS = 200
+# What people can look at again: the least sure hundredth, twentieth, tenth and fifth of the rows.
+FLAGGED = (0.01, 0.05, 0.1, 0.2)
 # With fewer errors the spread of the area is not to be had from them.
 _FEW_ERRORS = 10
 
@@ -60,6 +63,30 @@ def risk_coverage(sure: ArrayLike, wrong: ArrayLike, where: str = "") -> RiskCov
     told = auc(e, -s, where) if binary else nothing("auc", where=where)
     named = Measurement("error_auroc", told.value, told.n, told.low, told.high, where=where)
     return RiskCoverage(_points(*risks[:2]), aurc, excess, _mean(e, where), named)
+
+
+def accuracies_answered(
+    sure: ArrayLike, wrong: ArrayLike, flagged: Sequence[float] = FLAGGED, where: str = ""
+) -> tuple[Measurement, ...]:
+    """How right the rest is where these shares of the rows, the least sure ones, are flagged; `where` is `surest 95 %`.
+
+    The interval (Wilson 1927) is that of rows at least so sure: `conditions` hold the threshold. A share of less than
+    one row is left out, and of equally sure rows at the edge each counts with the mean of them all. Raises BadData.
+    """
+    s, e = _checked(sure, wrong)
+    ordered, curve, _ = _risks(s, e)
+    n, found = len(s), []
+    for share in flagged:
+        kept = n - math.floor(share * n + 1e-9)
+        if not 0 < kept < n:
+            continue
+        right = 1 - float(curve[kept - 1])
+        bounds = wilson(right, kept, z_of(0.95))
+        place = f"surest {100 * (1 - share):g} %"
+        told = {"flagged": share, "threshold": float(ordered[kept - 1])}
+        name = ", ".join(filter(None, (where, place)))
+        found.append(Measurement("accuracy_answered", right, kept, *bounds, where=name, conditions=told))
+    return tuple(found)
 
 
 def _checked(sure: ArrayLike, wrong: ArrayLike) -> tuple[Floats, Floats]:
