@@ -22,6 +22,7 @@ BOUNDS = (
     Requirement("delegation_imdb", at_most=0.75),
     Requirement("delegation_sst2", at_most=0.22),
     Requirement("stream_violations_over_delta", at_most=1.0),
+    Requirement("stream_agreement_violations_over_delta", at_most=1.0),
 )
 
 

@@ -12,7 +12,7 @@ from roadworthy.cli.comparing import with_model
 from roadworthy.cli.flows import lab_release, prepare, record_trust, release_model, trusting, without_cache
 from roadworthy.cli.members import models_of
 from roadworthy.cli.readying import of_project
-from roadworthy.core.errors import SpecError
+from roadworthy.core.errors import Missing, SpecError
 from roadworthy.core.project import read_project
 from roadworthy.core.spec import Spec
 from roadworthy.registry.exchange.mlflow_pyfunc import engine_of
@@ -110,3 +110,21 @@ def test_trust_is_said_and_written_down_for_the_members_that_need_it(several):
         assert record_trust(mixed, state, 1.0, "me")
         (event,) = read_events(state.engine, "trusted")
         assert event.data["file"] == "model/small.skops"
+
+
+def test_a_fit_that_is_not_there_yet_names_the_command_that_writes_it_and_is_not_prepared(several):
+    model = replace(several.model, policy={"cascade": {}}, policy_file="model/cascade.json")
+    spec = replace(several, model=model, prepare="prepare.py:make")
+    with pytest.raises(Missing, match=r"no '.*cascade\.json' yet: run `roadworthy cascade fit` first"):
+        lab_release(spec, 0.0, "test")
+    said: list[str] = []
+    prepare(spec, said.append)
+    assert said == []
+
+
+def test_a_model_that_is_not_there_yet_names_what_prepares_it(several):
+    (several.root / "model" / "small.onnx").unlink()
+    with pytest.raises(
+        Missing, match=r"no '.*small\.onnx' yet: run the project's `prepare` \(prepare\.py:make\) first"
+    ):
+        lab_release(replace(several, prepare="prepare.py:make"), 0.0, "test")

@@ -22,6 +22,7 @@ PAGES = [
     "CONTRIBUTING.md",
     "examples/flights/README.md",
     "examples/digits/README.md",
+    "examples/cascade/README.md",
     *(f"docs/{p.name}" for p in (REPO / "docs").glob("*.md")),
 ]
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

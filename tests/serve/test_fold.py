@@ -15,6 +15,7 @@ from roadworthy.core.errors import SpecError
 from roadworthy.core.wire import Handler, Request, Response, Tensor
 from roadworthy.serve.fold import Folded, fold, on_response
 from roadworthy.serve.wrappers.calibrated import Calibrated
+from roadworthy.serve.wrappers.lac import Lac
 from roadworthy.serve.wrappers.rescale import Rescale
 from roadworthy.serve.wrappers.temperature import Temperature
 
@@ -83,3 +84,17 @@ def test_a_stream_is_refused_with_the_name_of_the_wrapper() -> None:
 
     with pytest.raises(SpecError, match="cannot go through `calibrated`: take it out"):
         ask(Calibrated(), Response("r", pieces()))
+
+
+def asked(made: Any, sure: list[float] | None) -> Response:
+    async def inner(request: Request) -> Response:
+        tensor = Tensor("probability", "FP64", (2,), [0.6, 0.9])
+        return Response(request.id, {"probability": tensor}, confidence=sure)
+
+    return asyncio.run(on_response(made, inner, Request("r", {}, 0.0)))
+
+
+def test_what_was_said_of_confidence_outlives_a_wrapper_that_leaves_the_probabilities_alone() -> None:
+    assert asked(Lac(0.5, output="probability"), [0.1, 0.2]).confidence == [0.1, 0.2]
+    assert asked(Lac(0.5, output="probability"), None).confidence == [0.6, 0.9]
+    assert asked(Calibrated(1.0, 0.0), [0.1, 0.2]).confidence == pytest.approx([0.6, 0.9])

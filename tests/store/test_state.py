@@ -31,7 +31,7 @@ def test_what_was_kept_is_there_when_it_is_opened_again(tmp_path):
 @pytest.mark.parametrize("file", ["metadata.db", "records.db"])
 def test_a_broken_file_is_named_and_the_others_are_let_go(tmp_path, file):
     State.open(tmp_path).close()
-    (tmp_path / file).write_bytes(b"not a database, by any means" * 500)
+    (tmp_path / file).write_bytes(b"not a database, by any means....".ljust(4096) * 4)
     with pytest.raises(StoreError, match=f"`.*{file}`: .*SQLITE_NOTADB"):
         State.open(tmp_path)
 
@@ -108,6 +108,39 @@ def test_processes_that_start_together_on_a_new_directory_all_find_it_whole(tmp_
         assert len(read_events(opened.engine)) == 3
 
 
+HOLDER = """
+import sys, time
+from pathlib import Path
+from roadworthy.store.events import write_event
+from roadworthy.store.state import State
+
+with State.open(Path(sys.argv[1])) as state:
+    with State.open(Path(sys.argv[1])) as second:
+        write_event(second.engine, 0.0, "deploy", "second")
+    print("held", flush=True)
+    sys.stdin.readline()
+    write_event(state.engine, 1.0, "deploy", "late")
+"""
+
+
+def test_who_opens_a_state_that_is_held_and_ends_leaves_its_write_ahead_log(tmp_path):
+    # Whoever closes the file itself drops SQLite's locks, and the next process to end deletes the log under it.
+    State.open(tmp_path).close()
+    holder = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as held:
+        assert held.stdout.readline() == "held\n"
+        ended = subprocess.run([sys.executable, "-c", OPENER, str(tmp_path), "x"], input="go\n", text=True, timeout=60)
+        assert ended.returncode == 0
+        open_files = [str(file.readlink()) for file in Path(f"/proc/{held.pid}/fd").iterdir()]
+        assert [name for name in open_files if "-wal" in name and "(deleted)" not in name]
+        assert not [name for name in open_files if "(deleted)" in name and ".db" in name]
+        held.stdin.write("go\n")
+        held.stdin.close()
+        assert held.wait(timeout=60) == 0
+    with State.open(tmp_path) as state:
+        assert {event.subject for event in read_events(state.engine)} == {"second", "x", "late"}
+
+
 def test_the_migrations_are_in_the_package():
     from roadworthy.store.metadata import MIGRATIONS
 
@@ -117,6 +150,7 @@ def test_the_migrations_are_in_the_package():
         "v0001_initial.py",
         "v0002_watching.py",
         "v0003_releasing.py",
+        "v0004_spending.py",
     ]
     assert Path(MIGRATIONS).parent.name == "store"
 

@@ -17,8 +17,8 @@ def fitted() -> CascadeFit:
 
 def test_small_prices_are_told_and_shares_are_percentages() -> None:
     sent, usd = cascade_document(fitted(), "scans", PRICES).tiles
-    assert (sent.value, sent.note) == ("13 %", "10 % to 17 %")
-    assert (usd.value, usd.note) == ("$0.00000016", "$0.00000068 with large alone")
+    assert (sent.value, sent.small) == ("13 %", "10 % to 17 %")
+    assert (usd.value, usd.small) == ("$0.00000016", "$0.00000068 with large alone")
 
 
 def test_the_last_model_has_its_row_and_the_scope_is_said_in_words() -> None:
@@ -28,6 +28,6 @@ def test_the_last_model_has_its_row_and_the_scope_is_said_in_words() -> None:
     assert "(traffic)" not in page
 
 
-def test_the_ideal_has_one_point_a_share() -> None:
+def test_the_ideal_has_one_point_a_share_and_never_lies_below_what_was_tried() -> None:
     page = cascade_page(fitted(), "scans", PRICES)
-    assert "ideal from 0.900 to 0.975" in page
+    assert "ideal from 0.900 to 0.980" in page

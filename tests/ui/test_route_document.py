@@ -21,8 +21,8 @@ def fitted(told: float) -> RouterFit:
 def test_the_badge_says_whether_chance_was_beaten(told: float, badge: str) -> None:
     if not told:
         rng = np.random.default_rng(1)
-        labels = [(rng.random(300) < share).astype(float) for share in (0.9, 0.8)]
-        found = fit(Labelled({"x": rng.random(300)}, *labels), tag="")
+        strong, weak = ((rng.random(300) < share).astype(float) for share in (0.9, 0.8))
+        found = fit(Labelled({"x": rng.random(300)}, strong, weak), tag="")
     else:
         found = fitted(told)
     assert route_document(found, "scans").badge.text == badge

@@ -21,9 +21,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from roadworthy.app.exchange import Call
 from roadworthy.app.messages import Failed, Message, Ready, error_of
 from roadworthy.app.pipe import Pipe
 from roadworthy.app.remote import RemoteHandler
+from roadworthy.core.dials import Dial
 from roadworthy.core.errors import Overloaded, RoadworthyError
 from roadworthy.core.wire import Request, Response
 from roadworthy.serve.assemble import Recipe
@@ -31,6 +33,8 @@ from roadworthy.serve.assemble import Recipe
 log = logging.getLogger(__name__)
 
 START_SECONDS = 120.0
+# Where the process takes dials.
+DIALS = b"/dials"
 
 
 class Apart:
@@ -56,7 +60,8 @@ class Apart:
         self.starts = 0
         # A batch in its only thread's own loop: there is nobody else to hold up in that process.
         own = replace(recipe, serving=replace(recipe.serving, place="loop"))
-        self._task = msgspec.json.encode((own, most_cpu_share)) + b"\n"
+        self._own, self._most_cpu_share = own, most_cpu_share
+        self._dials: tuple[Dial, ...] = ()
         self._child: Child | None = None
         self._starting: asyncio.Future[Child] | None = None
         self._owed: dict[asyncio.Future[Response], float] = {}
@@ -85,6 +90,18 @@ class Apart:
         if self._child is None:
             await self._ready()
 
+    async def turn(self, dials: tuple[Dial, ...]) -> None:
+        """Where its dials stand from now on, in every process that it will have. Raises what the process raises."""
+        if dials == self._dials:
+            return
+        self._dials = dials
+        try:
+            if self._child is not None:
+                await self._child.handler.forward(Call(b"POST", DIALS, b"", {}, msgspec.json.encode(dials)))
+        except BaseException:
+            self._dials = ()  # to be told again
+            raise
+
     @property
     def pid(self) -> int:
         """The process that runs now; 0 where none does."""
@@ -109,8 +126,9 @@ class Apart:
 
     async def _start(self) -> Child:
         self.starts += 1
+        task, told = msgspec.json.encode((self._own, self._most_cpu_share, self._dials)) + b"\n", self._dials
         try:
-            child = await Child.start(self._task, self.recipe, weakref.WeakMethod(self._left))
+            child = await Child.start(task, self.recipe, weakref.WeakMethod(self._left))
         except Exception as wrong:
             self.stopped = f"the release cannot be loaded in a process of its own: {wrong}"
             log.exception("the mirrored release is not loaded")
@@ -118,6 +136,10 @@ class Apart:
         finally:
             self._starting = None
         self._child = child
+        if self._dials != told:  # they were turned while it loaded
+            self._dials, newer = told, self._dials
+            with suppress(RoadworthyError):  # whoever turns them tells it again
+                await self.turn(newer)
         weakref.finalize(self, child.end)
         return child
 

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,11 +22,15 @@ from typing import BinaryIO
 import msgspec
 import uvloop
 
+from roadworthy.app.apart import DIALS
 from roadworthy.app.desk import Desk
+from roadworthy.app.exchange import Call, Reply
 from roadworthy.app.messages import Ready, failed
 from roadworthy.app.mixture import Mixture, assembled
 from roadworthy.app.pipe import Pipe
 from roadworthy.app.routes import Routes
+from roadworthy.app.turning import dialled, put
+from roadworthy.core.dials import Dial
 from roadworthy.core.errors import RoadworthyError
 from roadworthy.core.wire import Handler, Request, Response
 from roadworthy.serve.assemble import Assembled, Recipe
@@ -79,6 +84,20 @@ class One:
             raise RoadworthyError(f"{type(wrong).__name__}: {wrong}") from wrong
         self.handler = made
 
+    def turn(self, dials: Sequence[Dial]) -> None:
+        """Put what has a dial where it stands."""
+        if self.handler is None:
+            return
+        stands = {dial.name: dial for dial in dials}
+        for handler in dialled(self.handler):
+            if handler.dial in stands:
+                put(handler, stands[handler.dial], self.recipe.release.digest)
+
+    async def told(self, call: Call) -> Reply:
+        """A call with dials."""
+        self.turn(msgspec.json.decode(call.body, type=list[Dial]))
+        return Reply(204)
+
 
 class Allowance:
     """How much of a core this process may use; `owed` is for how long it must rest to have used no more."""
@@ -105,18 +124,20 @@ def main() -> None:
     logging.getLogger("roadworthy.app.exchange").setLevel(logging.CRITICAL)
     task = sys.stdin.buffer.readline()
     threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
-    recipe, share = msgspec.json.decode(task, type=tuple[Recipe, float])
-    uvloop.run(_run(socket.socket(fileno=int(sys.argv[1])), recipe, share))
+    recipe, share, dials = msgspec.json.decode(task, type=tuple[Recipe, float, list[Dial]])
+    uvloop.run(_run(socket.socket(fileno=int(sys.argv[1])), recipe, share, dials))
     os._exit(0)
 
 
-async def _run(end: socket.socket, recipe: Recipe, share: float) -> None:
-    over, one = asyncio.Event(), One(recipe)
-    desk = Desk(one, Routes(), over.set)
+async def _run(end: socket.socket, recipe: Recipe, share: float, dials: Sequence[Dial]) -> None:
+    over, one, routes = asyncio.Event(), One(recipe), Routes()
+    routes.add("POST", DIALS.decode(), one.told)
+    desk = Desk(one, routes, over.set)
     desk.pipe = pipe = Pipe(desk)
     await asyncio.get_running_loop().create_connection(lambda: pipe, sock=end)
     try:
         one.load()
+        one.turn(dials)
     except RoadworthyError as wrong:
         desk.say(failed(0, wrong))
     else:

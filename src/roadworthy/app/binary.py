@@ -59,6 +59,8 @@ def to_bytes(tensor: Tensor) -> bytes:
     if tensor.datatype == "BYTES":
         return b"".join(_framed(tensor.data))
     try:
+        if tensor.datatype == "BOOL" and isinstance(tensor.data, list) and None in tensor.data:
+            raise TypeError("null is neither true nor false")  # numpy would make it false
         return np.asarray(tensor.data, _DTYPES[tensor.datatype]).tobytes()
     except (TypeError, ValueError, OverflowError) as wrong:
         raise RoadworthyError(

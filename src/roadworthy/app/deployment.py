@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from roadworthy.app.mixture import Mixture, assembled
 from roadworthy.app.repository import ModelState
+from roadworthy.app.spending import Spending
 from roadworthy.app.stack import Arranger, Loaded, Mirrored, Stack
 from roadworthy.app.turning import Turning
 from roadworthy.core.errors import Late, Missing, Overloaded, RoadworthyError, unknown
@@ -86,6 +87,7 @@ class Deployment:
     def __post_init__(self) -> None:
         self._arranger = Arranger(self.spec, self.state.records.append, self.clock)
         self._turning = Turning(self.state.engine, self.name)
+        self._spending = Spending(self.state.engine, self.name, self.now)
 
     def __call__(self, request: Request) -> Awaitable[Response]:
         """The answer of whichever release the traffic chooses. Raises Overloaded while no release can be loaded."""
@@ -113,8 +115,8 @@ class Deployment:
 
     @property
     def untidy(self) -> bool:
-        """Are there stacks that only finish what they began? Another `sync` will look at them."""
-        return bool(self._retired)
+        """Are there stacks that only finish what they began, or dollars to tell of? Another `sync` will see to them."""
+        return bool(self._retired) or self._spending.behind
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -147,6 +149,8 @@ class Deployment:
                 await self._change(wanted)
                 await self._tidy()
             await self._turning.turn(self._loaded)
+            await self._turning.turn_apart(self._arranger.aparts)
+            await self._spending.sync(self._loaded)
             return changes
 
     def index(self) -> list[ModelState]:
@@ -211,6 +215,7 @@ class Deployment:
         async with self._changing:
             self._stack, self._retired = None, []
             await self._tidy()
+            await self._spending.sync(self._loaded)
 
     def status(self) -> Status:
         """What is going on, without a look into the store."""

@@ -14,7 +14,7 @@ from roadworthy.app.binary import from_bytes, text, to_bytes
 from roadworthy.app.grpc_messages import messages
 from roadworthy.app.infer_body import InferRequest
 from roadworthy.app.outputs import WantedOutput
-from roadworthy.core.errors import BadRequest
+from roadworthy.core.errors import BadRequest, RoadworthyError
 from roadworthy.core.wire import Datatype, Response, Tensor
 
 _DATATYPES = get_args(Datatype)
@@ -99,6 +99,11 @@ def _typed(tensor: Tensor) -> list[Any]:
     values = tensor.data if isinstance(tensor.data, list) else np.asarray(tensor.data).reshape(-1).tolist()
     if tensor.datatype == "BYTES":
         return [each if isinstance(each, bytes) else str(each or "").encode() for each in values]
+    if None in values and not tensor.datatype.startswith("FP"):
+        raise RoadworthyError(
+            f"output {tensor.name!r} has rows without a value, which {tensor.datatype} cannot say in gRPC; ask for it "
+            f"as JSON over HTTP"
+        )
     return [math.nan if each is None else each for each in values]
 
 

@@ -5,6 +5,7 @@ Whatever serves, measures or rolls out a release asks for `assembled` and need n
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,12 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from roadworthy.app.absent import Absent
 from roadworthy.core.artifact import Artifact, Member, Release
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.errors import BadData, Late, Missing, Overloaded, SpecError
+from roadworthy.core.fitted import refuse_other
 from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Serving
 from roadworthy.core.wire import Handler, Request, Response
@@ -27,6 +30,7 @@ from roadworthy.serve.assemble import Assembled, around, assemble
 from roadworthy.serve.base import engine, wrapper
 from roadworthy.serve.batch_counts import Snapshot, summed
 from roadworthy.serve.fallback import Given
+from roadworthy.serve.fold import Arrays
 from roadworthy.serve.streamed import Streamed
 from roadworthy.serve.wrappers.cache import Caching
 
@@ -41,20 +45,21 @@ _AWAY = (ConnectionError, Late, Overloaded, TimeoutError)
 class Mixture:
     """The Handler of a release with members; it can be asked for what an Assembled can.
 
-    `handlers` are the wrappers around all of it and the policy's, innermost; `parts` are the members by name.
+    `handlers` are the wrappers around all of it and the policy's, innermost; `parts` are the members by name. The
+    outputs `alike` are those that every member answers.
     """
 
     handlers: tuple[Handler, ...]
     parts: Mapping[str, Assembled | Absent]
+    alike: tuple[str, ...] = ()
 
     def __call__(self, request: Request) -> Awaitable[Response]:
         """What the outermost handler answers."""
         return self.handlers[0](request)
 
     def warm_up(self) -> None:
-        """Load and measure each member (blocks)."""
-        for part in self.parts.values():
-            part.warm_up()
+        """Load and measure each member (blocks). Raises SpecError where they answer differently many values a row."""
+        _refuse_unlike({name: part.warm_up() for name, part in self.parts.items()}, self.alike)
 
     def snapshot(self) -> Snapshot | None:
         """What the members' batchers have done together."""
@@ -116,9 +121,12 @@ def assembled(
     given: dict[str, Any] = {"usd_per_1k": prices, "usd": {name: usd / 1000 for name, usd in prices.items()}}
     if POLICY in files:
         given["file"] = files[POLICY]
+        told = _artifact(release, POLICY).made_by or POLICY
+        refuse_other(files[POLICY].read_bytes(), member_digests(release, files), told)
     chooses = policy.make(release.policy, root, output=output, **given)
     wrappers = [wrapper.make(plan, root) for plan in (*release.preprocessing, *release.wrappers)]
-    return Mixture(around(wrappers, chooses(parts), Given(release.signature, root, release.digest)), parts)
+    handlers = around(wrappers, chooses(parts), Given(release.signature, root, release.digest))
+    return Mixture(handlers, parts, tuple(release.signature.outputs))
 
 
 def check(release: Release) -> None:
@@ -150,7 +158,7 @@ def member_alone(
     now: Callable[[], float],
 ) -> Assembled:
     """One member as if it were a release of its own, whose answers name the whole release."""
-    own = _artifact(release, member)
+    own = _artifact(release, member.name)
     alone = replace(
         release,
         artifacts=(replace(own, name="model"),),
@@ -167,6 +175,23 @@ def member_alone(
     return made
 
 
+def member_digests(release: Release, files: Mapping[str, Path]) -> dict[str, str]:
+    """What decides each member's answers, as a digest: its file and what stands around it. "" for one elsewhere.
+
+    A cache answers what its model does, and is no part of it.
+    """
+    return {member.name: _digest(_artifact(release, member.name), member, files) for member in release.members}
+
+
+def _digest(artifact: Artifact, member: Member, files: Mapping[str, Path]) -> str:
+    if waits(artifact.engine):
+        return ""
+    content = artifact.digest or hashlib.sha256(files[member.name].read_bytes()).hexdigest()
+    wraps = [plan for plan in member.wrappers if read_plan(plan)[0] != "cache"]
+    told = (content, member.preprocessing, wraps)
+    return hashlib.sha256(msgspec.json.encode(told, order="deterministic")).hexdigest()
+
+
 def _or_absent(release: Release, member: Member, make: Callable[[], Assembled]) -> Assembled | Absent:
     """The member, warm; something that stands in for it where it runs elsewhere and does not answer."""
 
@@ -175,7 +200,7 @@ def _or_absent(release: Release, member: Member, make: Callable[[], Assembled]) 
         made.warm_up()
         return made
 
-    if not waits(_artifact(release, member).engine):
+    if not waits(_artifact(release, member.name).engine):
         return make()
     try:
         return loaded()
@@ -191,11 +216,23 @@ def waits(plan: Any) -> bool:
         return False
 
 
-def _artifact(release: Release, member: Member) -> Artifact:
+def _artifact(release: Release, name: str) -> Artifact:
     for artifact in release.artifacts:
-        if artifact.name == member.name:
+        if artifact.name == name:
             return artifact
-    raise Missing(f"release {release.name!r} has no artifact named {member.name!r}")
+    raise Missing(f"release {release.name!r} has no artifact named {name!r}")
+
+
+def _refuse_unlike(shown: Mapping[str, Arrays | None], outputs: Sequence[str]) -> None:
+    """Raise SpecError where answers could not be put together row by row; a member that is away is not looked at."""
+    for output in outputs:
+        widths = {name: found[output][0].size for name, found in shown.items() if found is not None and output in found}
+        if len(set(widths.values())) > 1:
+            told = ", ".join(f"{name} {width}" for name, width in widths.items())
+            raise SpecError(
+                f"the members answer different numbers of values a row in output {output!r} ({told}): models that "
+                f"answer together must answer alike"
+            )
 
 
 def _why(parts: Mapping[str, Assembled | Absent]) -> str:

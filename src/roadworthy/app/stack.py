@@ -97,6 +97,11 @@ class Arranger:
     _aparts: WeakValueDictionary[str, Apart] = field(default_factory=WeakValueDictionary)
 
     @property
+    def aparts(self) -> Mapping[str, Apart]:
+        """The processes of mirrored releases, by digest."""
+        return dict(self._aparts)
+
+    @property
     def needs_previous(self) -> bool:
         """May the release before the stable one be asked, so that it must be loaded too?"""
         return any(read_plan(plan)[0] == "previous" for plan in self.spec.serving.fallback)

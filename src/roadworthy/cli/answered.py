@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from roadworthy.cli.flows import handler_of, read
 from roadworthy.core.artifact import Release
-from roadworthy.core.catalog import read_plan
 from roadworthy.core.errors import BadData
 from roadworthy.core.record import Record
 from roadworthy.core.spec import Spec
 from roadworthy.core.window import Window
 from roadworthy.registry.releases import Registry
-from roadworthy.serve.base import wrapper
 from roadworthy.serve.conformal.coverage import CoverageReport, report
 from roadworthy.serve.honesty import Rows
 

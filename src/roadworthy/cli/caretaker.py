@@ -64,8 +64,8 @@ class Caretaker:
         self.detectors = detectors_of(self.spec.monitor.detectors, self.spec.root, self.spec.monitor)
         self.reference = Reference.of(Window.of_sample(self.experience.known(self.began)))
         self.trained_at = self.watched_at = self.began
-        self._dialling = Dialling(self.state, self.registry, self.name, self.spec.root)
         self._sinks = sinks_of(self.spec.monitor, self.spec.root)
+        self._dialling = Dialling(self.state, self.registry, self.name, self.spec.root, self._sinks)
         self.scenarios = sorted(self.spec.scenarios, key=lambda scenario: scenario.day)
 
     @property

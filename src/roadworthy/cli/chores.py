@@ -66,7 +66,7 @@ class _Doing:
         self.name = spec.application.name
         self.watching = Watching.of(self.name, spec.monitor, spec.root)
         self.watched = Watched(state.directory / WATCHED)
-        self._dialling = Dialling(state, self.registry, self.name, spec.root)
+        self._dialling = Dialling(state, self.registry, self.name, spec.root, self.watching.sinks)
         self._opened = opened
         self._shipped = False
 
@@ -114,7 +114,7 @@ class _Doing:
         return str(told)
 
     def dials(self, now: float) -> str | None:
-        """Let what follows late labels follow those that came."""
+        """Let what follows late labels, or what was answered, follow what came."""
         moved = self._dialling.follow(now)
         return "; ".join(f"{dial.name}: {dial.because}" for dial in moved) or None
 

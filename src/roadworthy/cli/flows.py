@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from roadworthy.cli.members import changed, mixture_of, models_of, uncached
+from roadworthy.cli.members import changed, mixture_of, models_of, refuse_absent, uncached
 from roadworthy.core.artifact import Artifact, Member, Release
 from roadworthy.core.catalog import load, read_plan
 from roadworthy.core.errors import BadData, SpecError
@@ -49,8 +49,9 @@ def silent(line: str) -> None:
 
 
 def prepare(spec: Spec, say: Say = silent) -> None:
-    """Run the project's `prepare` function where a file that the project names is not there yet."""
-    if spec.prepare and not all(spec.path(file).exists() for file in named(spec).values()):
+    """Run the project's `prepare` function where a file that it makes is not there yet: `policy_file` is fitted."""
+    made = (file for place, file in named(spec).items() if place != ("model", "policy_file"))
+    if spec.prepare and not all(spec.path(file).exists() for file in made):
         say(f"prepare: {spec.prepare}")
         load(spec.prepare, spec.root)(spec.root, say)
 
@@ -76,7 +77,7 @@ def claims_of(spec: Spec) -> tuple[Claim, ...]:
 
 
 def lab_release(spec: Spec, at: float, by: str) -> tuple[Release, dict[str, Path]]:
-    """The project's own model, or its members, as a Release, with the files that it is made of."""
+    """The project's own model, or its members, as a Release, with the files that it is made of. Raises Missing."""
     if not spec.model.file and not spec.model.members:
         told = (
             "names no `model.file`: write one, or measure a model that runs elsewhere with `roadworthy gap --endpoint`"
@@ -94,6 +95,7 @@ def lab_release(spec: Spec, at: float, by: str) -> tuple[Release, dict[str, Path
         versions=versions(),
     )
     whole, files = mixture_of(spec, release) if spec.model.members else _of_one(spec, release)
+    refuse_absent(spec, files)
     return with_code(whole, {name: _as_one_file(file, spec.state / "work") for name, file in files.items()}, spec.root)
 
 
@@ -180,17 +182,21 @@ def measure_gap(spec: Spec, effort: Effort | None = None, say: Say = silent) -> 
     """The gap report of the project's model: the handler itself, a server of it, and starts of it."""
     from roadworthy.cli.cold import starts
     from roadworthy.evaluate.gap import Effort
+    from roadworthy.serve.conformal.coverage import promised_cover
 
     effort = effort or Effort()
     # A cache would answer the second time out of its memory: it is measured apart, against the model without it.
     own, spec = spec, without_cache(spec)
     loaded = effort.load_seconds > 0 or effort.crowd_rows > 0
+    release, files = lab_release(spec, 0.0, "gap")
     with served_aside(spec) if loaded else nullcontext(Aside()) as aside:
         return _gap_of(
             spec,
-            handler_in(spec),
+            handler_of(spec, release, files),
             effort,
             say,
+            members=tuple(member.name for member in release.members),
+            target=promised_cover(release) or None,
             cost=spec.cost,
             served=aside.handler,
             served_pid=aside.pid,

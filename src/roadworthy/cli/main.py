@@ -71,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         sys.stdout.write(msgspec.json.encode(outcome.body, enc_hook=str).decode() + "\n")
     else:
-        Console(soft_wrap=True).print(outcome.shown)
+        # What is told has intervals in brackets, which are no markup.
+        Console(soft_wrap=True, markup=False).print(outcome.shown)
     return int(outcome.exit_code)
 
 

@@ -12,11 +12,13 @@ from msgspec.structs import replace
 from roadworthy.app.mixture import POLICY, check, waits
 from roadworthy.core.artifact import Artifact, Member, Release
 from roadworthy.core.catalog import read_plan
-from roadworthy.core.errors import SpecError
+from roadworthy.core.errors import Missing, SpecError
 from roadworthy.core.spec import MemberSpec, ModelSpec, Spec
 from roadworthy.learn.retrain import written
 
 ENGINES = {".onnx": "onnx", ".skops": "sklearn", ".pkl": "sklearn", ".joblib": "sklearn", ".pt2": "torch"}
+# What writes the `policy_file` of which policy.
+FITTED_BY = {"cascade": "roadworthy cascade fit", "routed": "roadworthy route fit"}
 
 
 class Named(NamedTuple):
@@ -62,6 +64,19 @@ def mixture_of(spec: Spec, release: Release) -> tuple[Release, dict[str, Path]]:
     whole = replace(release, artifacts=tuple(artifacts), members=members, policy=spec.model.policy)
     check(whole)
     return whole, files
+
+
+def refuse_absent(spec: Spec, files: Mapping[str, Path]) -> None:
+    """Raise Missing where a file of a release is not made yet, with who makes it."""
+    for name, file in files.items():
+        if file.exists():
+            continue
+        if name == POLICY:
+            command = FITTED_BY.get(read_plan(spec.model.policy)[0], "")
+            next_step = f"run `{command}` first, which writes it" if command else "fit the policy first"
+        else:
+            next_step = f"run the project's `prepare` ({spec.prepare}) first" if spec.prepare else "make it first"
+        raise Missing(f"there is no {str(file)!r} yet: {next_step}")
 
 
 def changed(model: ModelSpec, engines: Mapping[str, Any]) -> ModelSpec:

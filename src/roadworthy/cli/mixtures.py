@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from roadworthy.cli.opening import existing_state, registry_of, release_named
 from roadworthy.cli.spans import stretch_of
-from roadworthy.core.errors import BadRequest
+from roadworthy.core.errors import BadRequest, Missing
 
 if TYPE_CHECKING:
     from roadworthy.core.artifact import Release
@@ -26,11 +26,16 @@ class Served(NamedTuple):
 
 
 def served(spec: Spec, args: argparse.Namespace) -> Served:
-    """What is stable now, and what it answered in the stretch that the options name. Raises Missing."""
+    """What is stable now, and what it answered in the stretch that the options name. Raises Missing for nothing."""
     with existing_state(spec) as state:
         registry, span = registry_of(spec, state), stretch_of(args, state)
         release = release_named(registry, spec, "")
         records = state.records.read(span.since, span.until, release=release.digest)
+        if not records:
+            raise Missing(
+                f"release {release.digest[:12]}, which is stable, has no record in this stretch: `roadworthy serve` it "
+                f"and ask it, or name another stretch with `--days` or `--from`"
+            )
         return Served(release, registry.files(release), records)
 
 

@@ -60,7 +60,7 @@ class Traffic:
     def request(self, row: int) -> Request:
         """One row as a request of one row."""
         inputs = {
-            name: Tensor(name, spec.datatype, (1,), [self._columns[name][row]])
+            name: Tensor(name, spec.datatype, (1,) if spec.width == 1 else (1, spec.width), self._columns[name][row])
             for name, spec in self.signature.inputs.items()
         }
         tags = {name: str(values[row]) for name, values in self._tags.items()}
@@ -134,6 +134,8 @@ async def _persist(ask: Ask, request: Request, patience: float) -> None:
             return
 
 
-def _plain(sample: Sample, name: str) -> list[object]:
-    """A column as JSON has it: NaN is null."""
-    return [None if value != value else value for value in sample.columns[name].tolist()]
+def _plain(sample: Sample, name: str) -> list[list[object]]:
+    """The values of each row of a column as JSON has them: NaN is null."""
+    column = sample.columns[name]
+    rows = column.reshape(len(column), -1).tolist()
+    return [[None if value != value else value for value in row] for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -11,7 +12,7 @@ def class_name(label: float, classes: Sequence[str] = ()) -> str:
     >>> class_name(1.0, ("no", "yes")), class_name(3.0), class_name(0.5)
     ('yes', '3', '0.5')
     """
-    number = int(label)
-    if number != label:
+    if not math.isfinite(label) or int(label) != label:
         return str(label)
+    number = int(label)
     return classes[number] if 0 <= number < len(classes) else str(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -14,7 +14,8 @@ class Dial(Struct, frozen=True, omit_defaults=True):
     """What a dial named `name` stands at since `at` (Unix seconds), after `n` labels in all, and why.
 
     `value` is all that its updater needs to go on after a restart. `position` is that of the last label followed, as
-    `store.late_labels` counts, so that none is followed twice and none is left out.
+    `store.late_labels` counts, or of the last row, so that none is followed twice and none is left out. `alarm` says
+    what whoever looks after the release must hear, as long as it lasts.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Dial(Struct, frozen=True, omit_defaults=True):
     n: int
     because: str
     position: int = 0
+    alarm: str = ""
 
 
 @runtime_checkable
@@ -49,3 +51,26 @@ class Follower(Protocol):
     def dial(self) -> str: ...
 
     def follow(self, rows: Sequence[Record], before: Dial | None, now: float, position: int = 0) -> Dial | None: ...
+
+
+@runtime_checkable
+class Watcher(Follower, Protocol):
+    """A Follower that looks long before it moves: `because` changes when what is in force does, and `n` as it looks.
+
+    It `reads` rows as they were answered, or as their labels became known; `begins` is the `because` of a dial that has
+    not moved yet. What it has seen since it moved need not be kept at once: the same rows are read again after a
+    restart.
+    """
+
+    @property
+    def reads(self) -> Literal["rows", "labels"]: ...
+
+    @property
+    def begins(self) -> str: ...
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """A policy with a dial: `follower` is what turns it, in a release of these members. None: nothing does."""
+
+    def follower(self, members: Sequence[str]) -> Watcher | None: ...

@@ -208,12 +208,14 @@ def _names(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def column(values: Sequence[Any]) -> NDArray[Any]:
-    """Scalars as an array: float64 with NaN for None, or object when one of them is text."""
+    """Numbers, or vectors of one width, as float64 with NaN for None; object when one of them is text."""
     import numpy as np
 
     if any(isinstance(v, str) for v in values):
         return np.array(values, dtype=object)
-    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    width = next((len(v) for v in values if hasattr(v, "__len__")), None)
+    absent: Any = np.nan if width is None else [np.nan] * width
+    return np.array([absent if v is None else v for v in values], dtype=np.float64)
 
 
 def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:

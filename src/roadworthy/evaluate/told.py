@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.errors import BadData
+from roadworthy.core.rows import usd_of_rows
 from roadworthy.core.wire import Response, Tensor
 
 Floats = NDArray[np.float64]
@@ -54,7 +55,7 @@ class Telling:
         if response.path or response.paths is not None:
             self._ways(response, rows)
         if response.usd is not None:
-            self._put("usd", rows, _prices(response, len(rows)))
+            self._put("usd", rows, np.array(usd_of_rows(response, len(rows)), np.float64))
         marks = response.parameters.get(ABSTAINED)
         if marks is not None:
             self._put("flagged", rows, np.asarray(_each(marks, rows, "marks of abstention"), bool), False)
@@ -115,12 +116,3 @@ def _each(values: Sequence[Any], rows: range, what: str) -> Sequence[Any]:
     if len(values) != len(rows):
         raise BadData(f"{len(values)} {what} came back for {len(rows)} rows")
     return values
-
-
-def _prices(response: Response, n: int) -> Floats:
-    """What each row cost, as `Response.row_usd` has it, for all of them at once."""
-    whole = float(response.usd or 0.0)
-    if response.paths is None:
-        return np.full(n, whole / n)
-    own = np.array([sum(step.usd or 0.0 for step in way) for way in response.paths], np.float64)
-    return np.asarray(own + (whole - own.sum()) / n)

@@ -18,7 +18,8 @@ from roadworthy.serve.base import Around, Engine, Streaming, Wrapper, engine, wr
 from roadworthy.serve.batch import Batch
 from roadworthy.serve.batch_counts import Snapshot
 from roadworthy.serve.fallback import Given
-from roadworthy.serve.fold import Folded, fold
+from roadworthy.serve.fold import Arrays, Folded, fold
+from roadworthy.serve.rehearsal import rehearsed
 from roadworthy.serve.streamed import Streamed, streams
 from roadworthy.serve.wrappers.cache import Caching
 
@@ -41,19 +42,24 @@ class Recipe(Struct, frozen=True):
 class Assembled:
     """The Handler of a release: its preprocessing, its wrappers, and what runs the engine (`core`), innermost.
 
-    `handlers` are all of them, the outermost first.
+    `handlers` are all of them, the outermost first; `wrappers` made those around the core.
     """
 
     handlers: tuple[Handler, ...]
     core: Batch | Streamed
+    wrappers: tuple[Wrapper, ...] = ()
 
     def __call__(self, request: Request) -> Awaitable[Response]:
         """What the outermost handler answers."""
         return self.handlers[0](request)
 
-    def warm_up(self) -> None:
-        """Load the model and measure it (blocks); see `Batch.warm_up`."""
-        self.core.warm_up()
+    def warm_up(self) -> Arrays | None:
+        """Load the model and measure it (blocks); see `Batch.warm_up`. Returns what a made-up row is answered.
+
+        None where nobody knows. Raises SpecError or BadData where a wrapper cannot use what the model answers.
+        """
+        shown = self.core.warm_up()
+        return None if shown is None else rehearsed(self.wrappers, shown)
 
     def snapshot(self) -> Snapshot | None:
         """What the batcher has done; None for a model that streams."""
@@ -108,7 +114,7 @@ def assemble(
         named = digest or release.digest
         core = _batch(runs, release.signature, named, serving, now, renew=lambda: engine_and_wrappers()[0])
     given = Given(release.signature, root, digest or release.digest)
-    return Assembled(around(wrappers, core, given), core)
+    return Assembled(around(wrappers, core, given), core, tuple(wrappers))
 
 
 def around(wrappers: Sequence[Wrapper], core: Handler, given: Given) -> tuple[Handler, ...]:

@@ -23,7 +23,7 @@ from roadworthy.core.wire import Request, Response
 from roadworthy.serve.admission import Admission
 from roadworthy.serve.base import Engine
 from roadworthy.serve.batch_counts import BatchCounts, Snapshot
-from roadworthy.serve.columns import made_up
+from roadworthy.serve.columns import confidence_of, made_up
 from roadworthy.serve.company import Company
 from roadworthy.serve.cost_line import CostLine
 from roadworthy.serve.lines import Caller, Lines
@@ -169,18 +169,21 @@ class Batch:
             line=self.line.measurements(),
         )
 
-    def warm_up(self, columns: Mapping[str, NDArray[Any]] | None = None) -> None:
+    def warm_up(self, columns: Mapping[str, NDArray[Any]] | None = None) -> Mapping[str, NDArray[Any]]:
         """Load the model, see that it answers what the signature promises, and measure what a batch costs.
 
         `columns` are rows to warm up with, made up from the signature where not given. Blocks; call it before serving.
+        Returns what the first of them was answered.
         """
         rows = made_up(self.signature, min(64, self.most_rows)) if columns is None else columns
         n = len(next(iter(rows.values()), ()))
-        self._see_outputs(self.engine({name: values[:1] for name, values in rows.items()}))
+        first = self.engine({name: values[:1] for name, values in rows.items()})
+        self._see_outputs(first)
         sizes = sorted({size for size in (1, n // 8, n) if size})
         parts = [{name: values[:size] for name, values in rows.items()} for size in sizes]
         self.line.start([(size, self._fastest(part)) for size, part in zip(sizes, parts, strict=True)])
         self._warm = True
+        return first
 
     async def close(self) -> None:
         """Wait for the running batch, turn away what is queued, and take nothing more."""
@@ -348,6 +351,12 @@ class Batch:
                     f"the model has no output {name!r}{nearest(name, outputs)} (it has: {', '.join(outputs)}); "
                     f"name it in the engine's `output`, or change the application's"
                 )
+        try:
+            confidence_of(outputs)
+        except (TypeError, ValueError) as wrong:
+            raise BadData(
+                f"`probability` and `probabilities` are outputs of numbers; this model's are not: {wrong}"
+            ) from wrong
 
 
 def _check(most_rows: int, queue: int, preferred_rows: Sequence[int], alike: str, signature: Signature) -> None:

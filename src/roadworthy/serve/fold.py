@@ -75,11 +75,11 @@ async def on_response(wrapper: OnOutputs, inner: Handler, request: Request) -> R
         for name, array in found.items()
         if name not in (CONFIDENCE, SETS)
     }
-    sure, sets = confidence_of(found), sets_of(found)
+    sets = sets_of(found)
     return replace(
         response,
         outputs=outputs,
-        confidence=response.confidence if sure is None else sure,
+        confidence=_confidence(response, given, found),
         prediction_set=response.prediction_set if sets is None else sets,
     )
 
@@ -90,6 +90,15 @@ def output_named(outputs: Arrays, name: str, use: str) -> NDArray[Any]:
         has = ", ".join(outputs)
         raise SpecError(f"the model has no output {name!r} to {use}{nearest(name, outputs)} (it has: {has})")
     return outputs[name]
+
+
+def _confidence(response: Response, given: Arrays, found: Arrays) -> Sequence[float] | None:
+    """What the wrapper says; else what was said already, unless the probabilities are others now."""
+    changed = any(found.get(name) is not given.get(name) for name in ("probability", "probabilities"))
+    if response.confidence is not None and CONFIDENCE not in found and not changed:
+        return response.confidence
+    sure = confidence_of(found)
+    return response.confidence if sure is None else sure
 
 
 def _tensor(name: str, array: NDArray[Any], before: Tensor | None, given: NDArray[Any] | None) -> Tensor:

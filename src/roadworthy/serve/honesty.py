@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from roadworthy.core.catalog import write_plan
 from roadworthy.core.errors import BadData, SpecError
 from roadworthy.core.measure import Measurement
+from roadworthy.core.risk_coverage import RiskCoverage, risk_coverage
 from roadworthy.core.spec import Application
 from roadworthy.core.stats import mean
 from roadworthy.serve.base import wrapper
@@ -25,7 +26,6 @@ from roadworthy.serve.columns import SETS
 from roadworthy.serve.conformal.fitting import fit, promised
 from roadworthy.serve.conformal.intervals import HIGH, LOW
 from roadworthy.serve.fold import Arrays
-from roadworthy.serve.selective.risk_coverage import RiskCoverage, risk_coverage
 from roadworthy.serve.selective.threshold import Certified, certify
 from roadworthy.serve.wrappers import abstain, adaptive, mondrian_class, mondrian_segment
 from roadworthy.serve.wrappers.recalibrated import Recalibrated
@@ -65,6 +65,8 @@ class Wanted(Struct, frozen=True):
         for name in ("cover", "risk"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"`{name}` is a share between 0 and 1, got {getattr(self, name)!r}")
+        if not 0 < self.delta < 1:
+            raise ValueError(f"`delta` is a chance between 0 and 1, got {self.delta!r}")
 
 
 class Sets(Struct, frozen=True):
@@ -134,21 +136,44 @@ def _following(found: CalibrationReport) -> CalibrationReport:
     return msgspec.structs.replace(found, choice=msgspec.structs.replace(found.choice, plan=plan))
 
 
-def _honest(leaf: Any, outputs: Floats) -> Floats:
+def _honest(leaf: Any, outputs: NDArray[Any]) -> NDArray[Any]:
     """The outputs as the calibrated release will answer them."""
     return outputs if leaf is None else apply(leaf, outputs)
 
 
+def _in_own_type(outputs: Floats) -> NDArray[Any]:
+    """The outputs in the float type that the model answers in, which a calibration keeps.
+
+    Steps (isotonic, histogram) give many rows the same probability. Were the threshold to come from one such number in
+    64 bits, and the same number be answered in 32, rounding alone would decide whether those rows are held.
+    """
+    with np.errstate(over="ignore"):
+        rounded = outputs.astype(np.float32)
+    return rounded if np.array_equal(rounded, outputs) else outputs
+
+
 def _sets(asked: Application, rows: Rows, leaf: Any, wanted: Wanted) -> Sets:
     name = wanted.sets or ("absolute" if asked.task == "regression" else "lac")
-    bare: Any = wrapper.make(name, output=asked.output, classes=asked.classes)
-    if not hasattr(bare, "true_scores"):
-        raise SpecError(f"`--sets` takes what makes sets of a threshold (lac, aps, raps, absolute), got {name!r}")
-    arrays = {asked.output: _honest(leaf, rows.outputs)}
+    bare = _bare(name, asked)
+    arrays = {asked.output: _honest(leaf, _in_own_type(rows.outputs))}
     plain = fit(bare, rows.labels, arrays, wanted.cover)
     made = _fitted(bare, rows, arrays, wanted) if wanted.follow or wanted.each else plain
     shown = made if hasattr(made, "on_outputs") else plain
     return Sets(write_plan(made), len(rows.labels), promised(plain), _size(shown.on_outputs(arrays)))
+
+
+def _bare(name: str, asked: Application) -> Any:
+    """The leaf to fit. Raises SpecError for one that needs more than a threshold, or makes sets of another task."""
+    try:
+        bare: Any = wrapper.make(name, output=asked.output, classes=asked.classes)
+    except SpecError as wrong:
+        raise SpecError(f"`--sets` takes what makes sets of a threshold (lac, aps, raps, absolute): {wrong}") from wrong
+    if not hasattr(bare, "true_scores"):
+        raise SpecError(f"`--sets` takes what makes sets of a threshold (lac, aps, raps, absolute), got {name!r}")
+    if hasattr(bare, "classes") == (asked.task == "regression"):
+        made, take = ("sets of classes", "absolute") if hasattr(bare, "classes") else ("intervals of a number", "lac")
+        raise SpecError(f"{name!r} makes {made}, and the task is {asked.task}: take {take}")
+    return bare
 
 
 def _fitted(bare: Any, rows: Rows, arrays: Arrays, wanted: Wanted) -> Any:
@@ -162,7 +187,7 @@ def _fitted(bare: Any, rows: Rows, arrays: Arrays, wanted: Wanted) -> Any:
 
 def _size(held: Arrays) -> Measurement:
     if SETS in held:
-        return mean("set_size", [len(one) for one in held[SETS]], unit="values")
+        return mean("set_size", [len(one) for one in held[SETS]], unit="names")
     return mean("interval_width", np.asarray(held[HIGH], np.float64) - np.asarray(held[LOW], np.float64))
 
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from roadworthy.core.rows import stacked, taken
+from roadworthy.core.rows import stacked, taken, usd_of_rows
 from roadworthy.core.wire import Response, Step, Tensor
 
 _ARRAY = 1
@@ -44,14 +44,14 @@ def rows_in(response: Response, n: int) -> list[Row] | None:
         return [
             _row(response, outputs, response.confidence, response.prediction_set, response.usd, response.row_path(0))
         ]
-    sure, sets = response.confidence, response.prediction_set
+    sure, sets, paid = response.confidence, response.prediction_set, usd_of_rows(response, n)
     return [
         _row(
             response,
             {name: taken(tensor, slice(k, k + 1)) for name, tensor in outputs.items()},
             None if sure is None else sure[k : k + 1],
             None if sets is None else sets[k : k + 1],
-            response.row_usd(k, n),
+            paid[k],
             response.row_path(k),
         )
         for k in range(n)

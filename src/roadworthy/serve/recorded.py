@@ -150,7 +150,7 @@ def _record(
         response.arm,
         inputs,
         outputs,
-        None if sure is None else float(sure[k]),
+        None if sure is None or sure[k] != sure[k] else float(sure[k]),
         None if sets is None else tuple(sets[k]),
         response.path if response.paths is None else response.row_path(k),
         response.seconds,

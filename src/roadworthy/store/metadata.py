@@ -39,7 +39,7 @@ from sqlalchemy.exc import DBAPIError
 from roadworthy.core.errors import MissingExtra
 from roadworthy.store.files import BUSY_SECONDS, StoreError, sentence
 
-HEAD = "0003"
+HEAD = "0004"
 VERSION_TABLE = "roadworthy_version"
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -249,6 +249,18 @@ leases = Table(
     Column("holder", Text, nullable=False),
     Column("until", Double, nullable=False),
     Column("turn", BigInteger, nullable=False),
+)
+
+# What each spender spent of a budget that several processes share, minute by minute of Unix time.
+spending = Table(
+    "spending",
+    metadata,
+    Column("deployment", Text, nullable=False),
+    Column("budget", String(64), nullable=False),
+    Column("minute", BigInteger, nullable=False, autoincrement=False),
+    Column("spender", String(64), nullable=False),
+    Column("usd", Double, nullable=False),
+    PrimaryKeyConstraint("deployment", "budget", "minute", "spender", name="pk_spending"),
 )
 
 version = Table(

@@ -81,7 +81,10 @@ def _frontier(fit: CascadeFit) -> Section | None:
 
 def _chart(metric: str, place: int, fit: CascadeFit) -> str:
     plot = plot_of(fit)
-    curves = [_curve("cascade", plot.curve, place, 1), _curve("ideal", _best(plot.ideal, place), place, 2)]
+    curves = [
+        _curve("cascade", plot.curve, place, 1),
+        _curve("ideal", _best((*plot.ideal, *plot.curve), place), place, 2),
+    ]
     wanted = fit.target.stated[metric]
     least, most = min(p.delegation for p in plot.curve), max(p.delegation for p in plot.curve)
     curves.append(Curve("promised", (least, most), (exact(wanted), exact(wanted)), 3, faint=True))
@@ -90,9 +93,15 @@ def _chart(metric: str, place: int, fit: CascadeFit) -> str:
 
 
 def _best(points: Sequence[Point], place: int) -> list[Point]:
-    """Of the targets that the same share reaches, the highest."""
-    best = {point.delegation: point for point in sorted(points, key=lambda point: point.reached[place])}
-    return list(best.values())
+    """The points that reach more than any of a lesser share: who knows each label does as well as what was tried.
+
+    The ideal is known for a few targets only, between which the thresholds that were tried may lie above its line.
+    """
+    best: list[Point] = []
+    for point in sorted(points, key=lambda one: (one.delegation, -one.reached[place])):
+        if not best or point.reached[place] > best[-1].reached[place]:
+            best.append(point)
+    return best
 
 
 def _curve(name: str, points: Sequence[Point], place: int, colour: int) -> Curve:

@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from roadworthy.core.dials import Dial, Dialled, Follows
 from roadworthy.core.errors import BadRequest, Late, Overloaded, RoadworthyError, SpecError, TooMany
 from roadworthy.core.measure import Measurement
 from roadworthy.core.spec import Field, Signature
@@ -389,3 +391,43 @@ def test_nothing_in_gives_nothing_out():
     (found,) = ask(Cascade(LEVELS)({"small": small, "large": large}), request())
     assert values(found) == []
     assert not large.asked
+
+
+def test_a_fitted_cascade_is_watched_where_something_tells_of_its_promise(tmp_path):
+    file, members = tmp_path / "fit.json", ("small", "large")
+    file.write_bytes(msgspec.json.encode(fitted(FittedLevel(0.2, 0.8))))
+    watched = Cascade(file=file, audit=0.1)
+    assert isinstance(watched, Follows)
+    found = watched.follower(members)
+    assert (found.reads, found.refits, found.dial) == ("rows", False, "cascade")
+    assert Cascade(file=file).follower(members) is None
+    assert Cascade(LEVELS, audit=0.1).follower(members) is None
+    assert Cascade(file=file, audit=0.1, follow="never").follower(members) is None
+    by_labels = CascadeFit(
+        Target(accuracy=0.9), "traffic", (FittedLevel(keep_from=0.8),), 9, 9, Measurement("d", 0.3, 9), ""
+    )
+    file.write_bytes(msgspec.json.encode(by_labels))
+    assert Cascade(file=file).follower(members).reads == "labels"
+    with pytest.raises(ValueError, match="`follow: refit` learns thresholds anew from audits"):
+        Cascade(file=file, follow="refit")
+    with pytest.raises(ValueError, match="`follow: refit`"):
+        Cascade(LEVELS, audit=0.1, follow="refit")
+    with pytest.raises(ValueError, match="`false_alarm` is a chance"):
+        Cascade(LEVELS, false_alarm=1.0)
+
+
+def test_a_dial_that_is_shut_sends_every_row_on_and_one_with_thresholds_keeps_by_them(tmp_path):
+    file, (small, large) = tmp_path / "fit.json", models()
+    file.write_bytes(msgspec.json.encode(fitted(FittedLevel(0.2, 0.8))))
+    climb = Cascade(file=file, audit=0.1, follow="refit", usd_per_1k=PRICES)({"small": small, "large": large})
+    assert isinstance(climb, Dialled)
+    dial = Dial("cascade", 1.0, {"shut": 1.0}, 5, "precision fell")
+    climb.turn(dial)
+    (found,) = ask(climb, request(0.9, 0.6))
+    assert values(found) == [0.99, 0.99]
+    assert whys(found)[0] == ("small", "probability 0.9: every row is sent on since the promise broke")
+    climb.turn(replace(dial, value={"shut": 0.0, "edges": (0.55, 0.65)}))
+    (found,) = ask(climb, request(0.6, 0.5, 0.7))
+    assert values(found) == [0.99, 0.5, 0.7]
+    # A threshold may lie beyond one half from now on: who reads only yes or no is told, before as well as after.
+    assert found.outputs["positive"].data == [True, False, True]

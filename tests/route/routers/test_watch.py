@@ -30,6 +30,14 @@ def test_ties_do_not_alarm():
     assert alarms <= 20 + 4 * 4.3
 
 
+def test_a_number_that_never_changes_does_not_alarm_though_the_reference_was_kept_in_single_precision():
+    same = np.full((300, 1), 0.1)
+    kept = sum(run(same.astype(np.float32), same, 0.01, seed).alarmed for seed in range(40))
+    summed = sum(run(same, same + 1e-12, 0.01, seed).alarmed for seed in range(40))
+    assert max(kept, summed) <= 2, "1 % of 40, plus two standard deviations"
+    assert run(same, np.full((100, 1), 1e39), 0.01).alarmed
+
+
 @pytest.mark.parametrize("shift", [1.0, -1.0])
 def test_a_shift_of_one_number_among_several_is_heard_soon(shift):
     rng = np.random.default_rng(2)

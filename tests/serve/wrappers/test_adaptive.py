@@ -13,7 +13,7 @@ import pytest
 
 from roadworthy.core.catalog import write_plan
 from roadworthy.core.dials import Dial, Dialled
-from roadworthy.core.errors import BadData
+from roadworthy.core.errors import BadData, SpecError
 from roadworthy.core.record import Record
 from roadworthy.core.wire import Request, Response, Step, Tensor
 from roadworthy.serve.base import wrapper
@@ -161,3 +161,9 @@ def test_settings_and_rows_that_can_promise_nothing_are_refused():
     for wrong in ({"target": 1.0}, {"step": 0.0}, {"steps": ()}, {"window": -1}, {"horizon": 0}):
         with pytest.raises(ValueError, match=r"must be|`window` is"):
             Adaptive("lac", **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("leaf", ["mondrian_class", "mondrian_segment", "weighted"])
+def test_sets_of_several_thresholds_are_refused_with_what_is_allowed(leaf):
+    with pytest.raises(SpecError, match=rf"one threshold for all rows, and '{leaf}' has several: give it `lac`"):
+        Adaptive({leaf: {"leaf": {"lac": {}}}})(inner)

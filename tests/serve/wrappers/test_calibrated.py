@@ -113,3 +113,14 @@ def test_a_plan_makes_it() -> None:
 def test_fit_refuses_margins() -> None:
     with pytest.raises(BadData, match=r"a probability is a number from 0 to 1, got 1\.5"):
         fit([0, 1], [0.2, 1.5])
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.bool_])
+def test_an_answer_that_is_no_probability_is_not_made_another_answer(kind: type) -> None:
+    with pytest.raises(BadData, match="not floating-point numbers"):
+        Calibrated(0.5).on_outputs({"probability": np.array([0, 1], kind)})
+
+
+def test_fit_names_labels_that_are_text() -> None:
+    with pytest.raises(BadData, match="labels must be numbers"):
+        fit(["no", "yes"], [0.1, 0.9])

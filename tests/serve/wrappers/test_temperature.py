@@ -32,7 +32,7 @@ def test_huge_scores_and_no_rows_are_no_trouble() -> None:
 
 
 def test_an_output_that_is_not_there_or_has_no_classes_is_named() -> None:
-    with pytest.raises(SpecError, match="no output 'scores' to make probabilities of; did you mean 'score'"):
+    with pytest.raises(SpecError, match="no output 'scores' to calibrate; did you mean 'score'"):
         Temperature().on_outputs({"score": SCORES})
     with pytest.raises(BadData, match=r"output 'scores' has shape \(500,\); allowed: \(n, k\)"):
         Temperature().on_outputs({"scores": SCORES[:, 0]})
@@ -85,3 +85,12 @@ def test_a_temperature_of_nothing_is_refused() -> None:
 
 def test_a_plan_makes_it() -> None:
     assert wrapper.make("temperature:temperature=1.5") == Temperature(1.5)
+
+
+def test_one_class_is_refused_to_fit_and_to_answer() -> None:
+    with pytest.raises(BadData, match="several classes, and all 500 labels are of class 1"):
+        fit(np.ones(500), SCORES)
+    with pytest.raises(BadData, match=r"shape \(500, 1\); allowed: \(n, k\) of 2 classes or more"):
+        Temperature().on_outputs({"scores": SCORES[:, :1]})
+    with pytest.raises(BadData, match="holds int64"):
+        Temperature().on_outputs({"scores": np.array([[1, 2]])})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from roadworthy.core.catalog import write_plan
-from roadworthy.core.errors import BadData
+from roadworthy.core.errors import BadData, SpecError
 from roadworthy.core.wire import Request, Response, Tensor
 from roadworthy.serve.base import wrapper
 from roadworthy.serve.conformal.fitting import fit as fit_plain
@@ -115,3 +115,25 @@ def test_the_plan_makes_it_again_and_must_be_whole():
     assert wrapper.make(write_plan(fitted)) == fitted
     with pytest.raises(ValueError, match="belong together, got 1 and 0"):
         Weighted("lac", (0.5,))
+
+
+@pytest.mark.parametrize("weight", [math.nan, -1.0, math.inf])
+def test_a_row_whose_weight_is_none_is_held_entirely(weight):
+    leaf = Weighted("absolute", (1.0, 2.0), (1.0, 1.0), target=0.5)
+    assert leaf.threshold_for(weight) == math.inf
+
+
+def one_weight(request: Request) -> list[float]:
+    """A ratio that forgets rows."""
+    return [1.0]
+
+
+def test_a_function_that_forgets_rows_is_named():
+    leaf = Weighted("absolute", (1.0, 2.0), (1.0, 1.0), function=f"{__name__}:one_weight")
+    object.__setattr__(leaf, "_ratios", one_weight)
+
+    async def inner(request: Request) -> Response:
+        return Response(request.id, {"prediction": Tensor("prediction", "FP64", (2,), [1.0, 2.0])})
+
+    with pytest.raises(SpecError, match="must weigh each of 2 rows, and gave 1 weights"):
+        asyncio.run(leaf(inner)(Request("r", {"x": Tensor("x", "FP64", (2,), [1.0, 2.0])}, 0.0)))

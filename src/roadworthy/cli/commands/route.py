@@ -28,7 +28,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--share", type=float, default=0.5, help="of the rows that the dear model may answer (0.5)")
     parser.add_argument("--times", type=float, default=2.0, help="no segment loses more than this times the mean (2)")
-    parser.add_argument("--tag", default="", help="the tag with the segment of a row of the table")
+    parser.add_argument("--tag", default="", help="the tag that names a row's segment (from records: the router's)")
     parser.add_argument("--margin", type=float, default=0.01, help="of `replay`: how much worse may another one be")
     parser.add_argument("--out", type=Path, default=None, metavar="FILE", help="of `fit` (`model.policy_file`)")
     parser.add_argument("--page", type=Path, default=None, metavar="FILE", help="of `fit` (.roadworthy/route.html)")
@@ -43,8 +43,11 @@ def run(args: argparse.Namespace) -> Outcome:
 def _fit(args: argparse.Namespace) -> Outcome:
     from rich.console import Console
 
+    from roadworthy.app.mixture import member_digests
+    from roadworthy.cli.cascading import members_of
     from roadworthy.cli.flows import prepare, read, write_whole
-    from roadworthy.cli.routing import judged_table, judged_traffic, recorded_traffic
+    from roadworthy.cli.routing import judged_table, judged_traffic, recorded_traffic, tag_of_router
+    from roadworthy.core.fitted import sealed
     from roadworthy.route.routers.fitting import fit
     from roadworthy.route.routers.router import Settings
     from roadworthy.route.routers.router_text import fit_lines
@@ -60,16 +63,20 @@ def _fit(args: argparse.Namespace) -> Outcome:
         with existing_state(spec) as state:
             registry, span = registry_of(spec, state), stretch_of(args, state)
             records = state.records.read(span.since, span.until)
-            traffic = recorded_traffic(spec, release_named(registry, spec, ""), records)
-        rows, tag = judged_traffic(spec, traffic), "segment"
+            release = release_named(registry, spec, "")
+            files = registry.files(release)
+            tag = args.tag or tag_of_router(release, files)
+            rows = judged_traffic(spec, recorded_traffic(spec, release, records), tag)
     else:
         console = Console(stderr=True)
         prepare(spec, console.print)
+        release, files = members_of(spec)
         rows, tag = judged_table(spec, read(spec, args.rows), args.tag, console.print), args.tag or "segment"
     found = fit(rows, tag=tag, settings=settings)
     spec.state.mkdir(exist_ok=True)
     page = args.page or spec.state / "route.html"
     found.router.write(out)
+    write_whole(out, sealed(out.read_bytes(), member_digests(release, files)))
     write_whole(page, route_page(found, spec.application.name).encode())
     lines = [*fit_lines(found), f"router: {out}", f"page: {page}"]
     body = {"curve": found.curve, "after": found.after, "measured": found.measured, "file": str(out), "page": str(page)}
@@ -82,7 +89,7 @@ def _report(args: argparse.Namespace) -> Outcome:
     from rich.console import Group
 
     from roadworthy.app.mixture import POLICY
-    from roadworthy.cli.routing import members_of_route, recorded_traffic
+    from roadworthy.cli.routing import members_of_route, recorded_traffic, refuse_other_policies
     from roadworthy.core.measure import worst
     from roadworthy.cost.ledger import ledger, right_by
     from roadworthy.cost.ledger_text import ledger_text
@@ -92,6 +99,7 @@ def _report(args: argparse.Namespace) -> Outcome:
 
     spec = open_spec(args, check_files=False)
     release, files, records = served(spec, args)
+    refuse_other_policies(release)
     planned = args.share
     if POLICY in files:
         planned = msgspec.json.decode(files[POLICY].read_bytes(), type=RouterFile).settings.share

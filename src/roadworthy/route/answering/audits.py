@@ -6,15 +6,18 @@ The words of the step are written and read here, so that whoever has only record
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from roadworthy.core.record import Record
 from roadworthy.core.wire import Step
 
-_WORDS = re.compile(r"audit drawn at (?P<share>[0-9.e+-]+): (?P<found>agrees|differs)")
+_WORDS = re.compile(
+    r"audit drawn at (?P<share>[0-9.e+-]+): (?P<found>agrees|differs)(?:, with (?P<theirs>.+?) where .+ was kept)?"
+)
 
 
 class Audited(Struct, frozen=True):
@@ -36,13 +39,31 @@ def audit_step(last: str, share: float, mine: Any, theirs: Any, usd: float | Non
     return Step(last, f"audit drawn at {share:g}: {found}", usd, seconds)
 
 
+class Found(NamedTuple):
+    """What one audit found: does the last model agree, what did it say where not, and how likely was the draw?"""
+
+    agrees: bool
+    theirs: str
+    share: float
+
+
+def audited_step(because: str) -> Found | None:
+    """What the step of an audit tells; None for any other step, an audit that was not answered among them."""
+    words = _WORDS.match(because)
+    if words is None:
+        return None
+    theirs = words["theirs"] or ""
+    if theirs[:1] in ("'", '"'):
+        theirs = str(literal_eval(theirs))
+    return Found(words["found"] == "agrees", theirs, float(words["share"]))
+
+
 def audits_in(records: Iterable[Record]) -> list[Audited]:
     """The audits that records tell of, in their order."""
     found = []
     for record in records:
         for before, step in zip(record.path, record.path[1:], strict=False):
-            words = _WORDS.match(step.because)
-            if words:
-                agrees, share = words["found"] == "agrees", float(words["share"])
-                found.append(Audited(record.id, before.at, step.at, agrees, share))
+            audit = audited_step(step.because)
+            if audit is not None:
+                found.append(Audited(record.id, before.at, step.at, audit.agrees, audit.share))
     return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-MINUTE, HOUR_MINUTES = 60.0, 60
+from roadworthy.route.answering.budget import Budget
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Cap:
     """Of any `over_rows` rows in a row, at most `share` go to the last level; `usd_per_hour` bounds what levels cost.
 
     `then` says what becomes of a row beyond it: its cheap answer is kept, or the request is refused. One that no level
-    has answered yet is refused in either case. Each process counts for itself.
+    has answered yet is refused in either case. Each process counts the rows that it sees, for a share of each process's
+    rows is that share of all; the dollars of a deployment are counted across its processes (`app/spending.py`).
     """
 
     share: float = 1.0
@@ -39,27 +40,20 @@ class Cap:
         return self.share < 1 or self.usd_per_hour is not None
 
 
-class Granting:
+class Granting(Budget):
     """Counts what went on, and grants what may. What is granted counts at once: many requests ask meanwhile."""
 
     def __init__(self, cap: Cap, now: Callable[[], float]) -> None:
-        self.cap, self._now = cap, now
+        super().__init__("cascade", now, cap.usd_per_hour or 0.0)
+        self.cap = cap
         self._most = int(cap.share * cap.over_rows + 1e-9)
         self._rows: deque[bool] = deque(maxlen=cap.over_rows)
         self._sent = 0
-        self._minutes: deque[tuple[int, float]] = deque()
-        self._spent = 0.0
 
     @property
     def sent(self) -> int:
         """Of the last `over_rows` rows, how many went to the last level."""
         return self._sent
-
-    @property
-    def spent(self) -> float:
-        """Dollars granted within the last hour, the minute that has begun counted whole."""
-        self._forget()
-        return self._spent
 
     def saw(self, rows: int) -> None:
         """So many rows did not go to the last level."""
@@ -77,22 +71,6 @@ class Granting:
             granted.append(may)
         return granted
 
-    def pay(self, usd: float) -> bool:
-        """Is there money for a row, which is then spent?"""
-        most = self.cap.usd_per_hour
-        if most is None:
-            return True
-        if self.spent + usd > most * (1 + 1e-9):
-            return False
-        minute = int(self._now() // MINUTE)
-        if self._minutes and self._minutes[-1][0] == minute:
-            usd_before = self._minutes.pop()[1]
-            self._minutes.append((minute, usd_before + usd))
-        else:
-            self._minutes.append((minute, usd))
-        self._spent += usd
-        return True
-
     def words(self) -> str:
         """Where it stands, for the path of a row that it stopped."""
         told = [f"{self._sent:,} of the last {len(self._rows):,} rows were sent on"] * (self.cap.share < 1)
@@ -107,10 +85,3 @@ class Granting:
             self._sent -= self._rows[0]
         self._rows.append(sent)
         self._sent += sent
-
-    def _forget(self) -> None:
-        oldest = int(self._now() // MINUTE) - HOUR_MINUTES
-        while self._minutes and self._minutes[0][0] < oldest:
-            self._spent -= self._minutes.popleft()[1]
-        if not self._minutes:
-            self._spent = 0.0

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from roadworthy.core.charges import NOT_ANSWERED, NOT_ASKED
+from roadworthy.core.dials import Dial
 from roadworthy.core.errors import Late, Overloaded
 from roadworthy.core.measure import Measurement
 from roadworthy.core.rows import asking
@@ -28,7 +29,10 @@ UNBOUNDED = Cap()
 
 @dataclass(frozen=True)
 class Rules:
-    """What a climb does beside its levels; `policies/cascade.py` tells what each is for."""
+    """What a climb does beside its levels; `policies/cascade.py` tells what each is for.
+
+    `crossing`: thresholds may come to lie beyond one half, so that `decision` is always told.
+    """
 
     output: str = ""
     classes: tuple[str, ...] = ()
@@ -36,6 +40,7 @@ class Rules:
     outage: Literal["keep", "fail"] = "keep"
     audit: float = 0.0
     decision: str = ""
+    crossing: bool = False
 
 
 @dataclass(eq=False)
@@ -77,7 +82,10 @@ class Journey:
 
 
 class Climb:
-    """The Handler of a cascade: `levels` with their `members`, the cheapest first."""
+    """The Handler of a cascade: `levels` with their `members`, the cheapest first.
+
+    Where there is a `dial`, `turn` puts the levels in force that `turned` finds in it.
+    """
 
     def __init__(
         self,
@@ -86,16 +94,24 @@ class Climb:
         rules: Rules,
         now: Callable[[], float],
         rng: Random,
+        dial: str = "",
+        turned: Callable[[Dial], Sequence[Level]] | None = None,
     ) -> None:
         self.levels, self.members, self.rules = tuple(levels), tuple(members), rules
+        self.dial, self._turned = dial, turned
         self.granting = Granting(rules.cap, now)
         self._now, self._rng = now, rng
         self._top = len(levels) - 1
         self.rows = self.sent = self.unconfirmed = self.audits = self.agreeing = 0
-        self._tells = bool(rules.decision) and any(level.crosses for level in levels)
+        self._tells = bool(rules.decision) and (rules.crossing or any(level.crosses for level in levels))
 
     def __repr__(self) -> str:
         return f"Climb({', '.join(map(repr, self.members))})"
+
+    def turn(self, dial: Dial) -> None:
+        """Keep by what the dial says, from the next level that is asked on."""
+        if self._turned is not None:
+            self.levels = tuple(self._turned(dial))
 
     def measurements(self) -> tuple[Measurement, ...]:
         """Since the process began: rows sent past the first level, given unconfirmed, and audits that agreed."""

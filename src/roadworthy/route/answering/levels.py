@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from ast import literal_eval
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,6 +14,14 @@ from roadworthy.core.wire import Response, Tensor
 
 # Whoever reads a probability without more says yes from here on.
 CUT = 0.5
+# What the path tells of a score, so that thresholds can be learnt from records: as much as a float of 32 bits knows.
+DIGITS = 7
+SHUT = "every row is sent on since the promise broke"
+_WORDS = re.compile(
+    r"(?P<output>.+?) (?P<score>[-+.\w]+)(?: in (?P<said>'.*'|\".*\"))?"
+    r"(?:(?P<yes>, at least \S+: kept)|(?P<no> below \S+: kept)|(?: between \S+ and \S+| below \S+): sent on"
+    rf"|: (?P<shut>{SHUT}))"
+)
 
 
 class Judged(NamedTuple):
@@ -22,13 +32,26 @@ class Judged(NamedTuple):
     decided: Any
 
 
+class Told(NamedTuple):
+    """What the step of a level tells: the score, the class it was for ("" of a yes or no), was it kept, and as a yes.
+
+    `shut`: no score would have been kept.
+    """
+
+    score: float
+    said: str
+    kept: bool
+    yes: bool
+    shut: bool
+
+
 @dataclass(frozen=True)
 class Level:
     """One model of a cascade (`at`). The last one has no thresholds: what it answers is kept.
 
     A binary answer is kept below `low`, as a no, and from `high` on, as a yes. Any other is kept where its confidence
     is at least `least`, or what `least_of` has for the class that it names. The next level is asked where there is no
-    answer after `wait_seconds` (0: it may take until the deadline).
+    answer after `wait_seconds` (0: it may take until the deadline). One that is `shut` keeps nothing and says so.
     """
 
     at: str
@@ -37,6 +60,7 @@ class Level:
     least: float | None = None
     least_of: Mapping[str, float] = field(default_factory=dict)
     wait_seconds: float = 0.0
+    shut: bool = False
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "least"):
@@ -80,21 +104,25 @@ class Level:
         low, high = self.low, self.high
         if value is None or value != value:
             return Judged(False, f"no {output}: sent on", None)
+        if self.shut:
+            return Judged(False, f"{output} {value:.{DIGITS}g}: {SHUT}", value >= CUT)
         if high is not None and value >= high:
-            return Judged(True, f"{output} {value:.4g}, at least {high:.4g}: kept", True)
+            return Judged(True, f"{output} {value:.{DIGITS}g}, at least {high:.4g}: kept", True)
         if low is not None and value < low:
-            return Judged(True, f"{output} {value:.4g} below {low:.4g}: kept", False)
+            return Judged(True, f"{output} {value:.{DIGITS}g} below {low:.4g}: kept", False)
         between = f"between {-math.inf if low is None else low:.4g} and {math.inf if high is None else high:.4g}"
-        return Judged(False, f"{output} {value:.4g} {between}: sent on", value >= CUT)
+        return Judged(False, f"{output} {value:.{DIGITS}g} {between}: sent on", value >= CUT)
 
     def _sure(self, one: Any, classes: Sequence[str], sure: float | None) -> Judged:
         name = classes[one] if type(one) is bool and len(classes) == 2 else str(one)
         least = self.least_of.get(name, math.inf if self.least is None else self.least)
         if sure is None or sure != sure:
             return Judged(False, "no confidence: sent on", one)
+        if self.shut:
+            return Judged(False, f"confidence {sure:.{DIGITS}g} in {name!r}: {SHUT}", one)
         if sure >= least:
-            return Judged(True, f"confidence {sure:.4g} in {name!r}, at least {least:.4g}: kept", one)
-        return Judged(False, f"confidence {sure:.4g} in {name!r} below {least:.4g}: sent on", one)
+            return Judged(True, f"confidence {sure:.{DIGITS}g} in {name!r}, at least {least:.4g}: kept", one)
+        return Judged(False, f"confidence {sure:.{DIGITS}g} in {name!r} below {least:.4g}: sent on", one)
 
     def _confidence(self, response: Response, tensor: Tensor) -> Sequence[float | None]:
         if response.confidence is not None:
@@ -127,6 +155,16 @@ def check(levels: Sequence[Level], members: Sequence[str]) -> None:
             )
     if levels[-1].decides:
         raise SpecError(f"{levels[-1].at!r} is the last level and has thresholds, but nobody to send rows on to")
+
+
+def told_by(because: str) -> Told | None:
+    """What a level wrote into a path, read again; None for words of another kind, such as of a level that failed."""
+    words = _WORDS.fullmatch(because)
+    if words is None:
+        return None
+    said = str(literal_eval(words["said"])) if words["said"] else ""
+    kept = words["yes"] is not None or words["no"] is not None
+    return Told(float(words["score"]), said, kept, words["yes"] is not None, words["shut"] is not None)
 
 
 def output_of(response: Response, output: str, at: str) -> Tensor:

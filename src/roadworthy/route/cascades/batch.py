@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from roadworthy.core.bounds import lower_count
 from roadworthy.core.errors import BadData
+from roadworthy.core.floats import floats
 from roadworthy.core.measure import Measurement
 from roadworthy.route.cascades.certify import furthest_count, least_rows
 from roadworthy.route.cascades.consistency import delta_left
@@ -25,7 +26,7 @@ from roadworthy.route.cascades.frontier import guessed_curve
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-Oracle = Callable[[Rows], Flags]  # the expensive model's answers to the rows with these numbers
+Oracle = Callable[[Rows], Flags | Floats]  # the expensive model's answers to the rows with these numbers
 
 # Part of delta for what else must be known: how many positives there are.
 ASIDE = 0.05
@@ -33,26 +34,37 @@ ASIDE = 0.05
 
 @dataclass(frozen=True)
 class Answered:
-    """The batch, answered: `positive` (n,) answers, `by_last` (n,) which of them the expensive model gave."""
+    """The batch, answered: `positive` (n,) answers, `by_last` (n,) which of them the expensive model gave.
+
+    `failed` (n,) rows have no answer: the expensive model was asked and gave none.
+    """
 
     positive: Flags
     by_last: Flags
+    failed: Flags
     fit: CascadeFit
 
 
 class Desk:
-    """Where answers of the expensive model are bought, each row once."""
+    """Where answers of the expensive model are bought, each row once; NaN is none, and makes the row `failed`."""
 
     def __init__(self, n: int, oracle: Oracle) -> None:
         self.bought = np.zeros(n, np.bool_)
         self.labels = np.zeros(n, np.bool_)
+        self.failed = np.zeros(n, np.bool_)
         self._oracle = oracle
 
     def buy(self, rows: Rows) -> None:
         """Have these rows answered, those that are not yet."""
         new = np.unique(rows[~self.bought[rows]])
         if len(new):
-            self.labels[new] = np.asarray(self._oracle(new), np.bool_)
+            given = floats(self._oracle(new), "the last model's answers")
+            if given.shape != new.shape or not (np.isnan(given) | np.isin(given, (0.0, 1.0))).all():
+                raise BadData(
+                    f"the last model must answer each of {len(new)} rows with 0 or 1, or NaN for none; it answered "
+                    f"{given[:5].tolist()} (shape {given.shape})"
+                )
+            self.labels[new], self.failed[new] = given > 0.5, np.isnan(given)
             self.bought[new] = True
 
 
@@ -113,13 +125,16 @@ def _certified(
     middle = order[reject.end : len(order) - accept.end]
     desk.buy(np.concatenate([middle, reject.rows[reject.drawn], accept.rows[accept.drawn]]))
     desk.buy(np.flatnonzero(~np.isfinite(scores)))
-    wrong_yes, wrong_no = ~desk.labels[accept.rows[accept.drawn]], desk.labels[reject.rows[reject.drawn]]
-    sampled = int((~wrong_yes).sum()) + int(wrong_no.sum())
+    wrong_yes = ~desk.labels[accept.rows[accept.drawn]]
+    # A row that nobody can answer counts as an error of whoever might have answered it cheaply.
+    wrong_no = (desk.labels | desk.failed)[reject.rows[reject.drawn]]
+    sampled = int((~wrong_yes).sum()) + int(desk.labels[reject.rows[reject.drawn]].sum())
     positives = int((desk.labels & desk.bought).sum()) - sampled
     delta = delta_left(target, flips)
     main, aside = delta * (1 - ASIDE) / 2, delta * ASIDE / 2
     found_yes = positives + lower_count(int((~wrong_yes).sum()), accept.end, len(wrong_yes), aside)
-    found = found_yes + lower_count(int(wrong_no.sum()), reject.end, len(wrong_no), aside)
+    missed = int(desk.labels[reject.rows[reject.drawn]].sum())
+    found = found_yes + lower_count(missed, reject.end, len(wrong_no), aside)
     of_yes, of_no = allowed_errors(target, found_yes, found, len(scores), flips)
     yes = furthest_count(accept.plan.ends, accept.drawn, wrong_yes, of_yes, main)
     no = furthest_count(reject.plan.ends, reject.drawn, wrong_no, of_no, main)
@@ -129,7 +144,9 @@ def _certified(
     cheap = ~desk.bought
     answers[cheap] = scores[cheap] >= (level.accept_from if level.accept_from is not None else np.inf)
     tried = len(accept.plan.ends) + len(reject.plan.ends)
-    return Answered(answers, desk.bought, replace(_fit(desk, target, level, tried, flips), curve=curve))
+    return Answered(
+        answers, desk.bought & ~desk.failed, desk.failed, replace(_fit(desk, target, level, tried, flips), curve=curve)
+    )
 
 
 def allowed_errors(target: Target, found_yes: int, found: int, n: int, flips: float) -> tuple[int, int]:
@@ -196,12 +213,14 @@ def _fit(desk: Desk, target: Target, level: Level, tried: int, flips: float) -> 
 
 def _all_sent(desk: Desk, target: Target, why: str) -> Answered:
     desk.buy(np.arange(len(desk.bought)))
-    return Answered(desk.labels, desk.bought, _fit(desk, target, Level(name="cheap"), 0, 0.0).shut(why))
+    return Answered(desk.labels, ~desk.failed, desk.failed, _fit(desk, target, Level(name="cheap"), 0, 0.0).shut(why))
 
 
 def checked(scores: Floats) -> Floats:
     """The scores as floats, where they are probabilities or NaN."""
-    found = np.asarray(scores, np.float64)
+    found = floats(scores, "scores")
+    if found.ndim != 1:
+        raise BadData(f"scores are one probability a row, got an array of shape {found.shape}")
     outside = (found < 0) | (found > 1)
     if outside.any():
         row = int(np.flatnonzero(outside)[0])

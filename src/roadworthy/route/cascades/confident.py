@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
 from roadworthy.core.errors import BadData
+from roadworthy.core.floats import floats
 from roadworthy.route.cascades.batch import checked
 from roadworthy.route.cascades.consistency import delta_left, widened_share
 from roadworthy.route.cascades.design import Chances
@@ -82,7 +83,7 @@ def fit_confident(
     final = truth if last is None else np.asarray(last, np.int64)
     design, test = parted(len(truth), rng)
     refuse_few(len(test), share, delta, "rows", len(truth))
-    path = _path([c.take(design) for c in found], truth[design], final[design], share, by_class)
+    path = path_of([c.take(design) for c in found], truth[design], final[design], share, by_class)
     seen, mine, given = [c.take(test) for c in found], truth[test], draws.take(test)
     every, reached = np.ones(len(test), np.bool_), 0
     for levels in path:
@@ -122,9 +123,9 @@ def fit_each_class(
 
 
 def _checked(labels: ArrayLike, cheap: Sequence[Cheap]) -> tuple[list[Cheap], Rows]:
-    truth = np.asarray(labels)
-    if truth.dtype.kind not in "biu" and not np.all(np.mod(np.asarray(truth, np.float64), 1) == 0):
-        raise BadData("labels of classes are their numbers 0, 1, ...; some of these are missing or no whole numbers")
+    truth = floats(labels, "labels of classes")
+    if truth.ndim != 1 or not np.isfinite(truth).all() or (truth < 0).any() or np.mod(truth, 1).any():
+        raise BadData("labels of classes are their numbers 0, 1, ...; some of these are missing, negative or no number")
     if not len(truth) or any(len(c.predicted) != len(truth) or len(c.confidence) != len(truth) for c in cheap):
         raise BadData(f"{len(truth):,} labels need as many predictions and confidences of each level, and some rows")
     if len(np.unique(truth)) < 2 and all(len(np.unique(c.predicted)) > 1 for c in cheap):
@@ -144,7 +145,7 @@ def _right(levels: Sequence[Level], cheap: Sequence[Cheap], truth: Rows, final: 
     return np.asarray(answers == truth)
 
 
-def _path(cheap: Sequence[Cheap], truth: Rows, final: Rows, share: float, by_class: bool) -> list[tuple[Level, ...]]:
+def path_of(cheap: Sequence[Cheap], truth: Rows, final: Rows, share: float, by_class: bool) -> list[tuple[Level, ...]]:
     """Thresholds in the order in which they are tried: one guessed chance of being right for all levels and classes."""
     curves = [_curves(rows, rows.predicted == truth, by_class) for rows in cheap]
     choices = [tuple(_level(c, x, rows.name) for c, rows in zip(curves, cheap, strict=True)) for x in GRID]

@@ -128,7 +128,10 @@ def pilot_rows(n: int) -> int:
 
 
 def _powers(x: Floats, degree: int) -> Floats:
-    return np.stack([x**d for d in range(degree + 1)], axis=1)
+    found = np.ones((len(x), degree + 1))
+    for power in range(1, degree + 1):
+        np.multiply(found[:, power - 1], x, out=found[:, power])
+    return found
 
 
 def _logistic(x: Floats) -> Floats:

@@ -64,7 +64,7 @@ def fit_filter(
     precision, recall = _aims(target, flips, truth, draws)
     design, test = parted(len(truth), rng)
     refuse_few(int(truth[test].sum()), max(precision, recall), delta_left(target, flips), "positive rows", len(truth))
-    path = _path([score[design] for score in found], truth[design], precision, recall, names)
+    path = path_of([score[design] for score in found], truth[design], precision, recall, names)
     delta = delta_left(target, flips)
     mine, seen, given = truth[test], [score[test] for score in found], draws.take(test)
     reached = 0
@@ -90,7 +90,7 @@ def _aims(target: Target, flips: float, truth: Flags, draws: Draws) -> tuple[flo
     return widened(*target.pair(), flips, positive)
 
 
-def _path(
+def path_of(
     scores: Sequence[Floats], truth: Flags, precision: float, recall: float, names: Sequence[str]
 ) -> list[tuple[Level, ...]]:
     """Thresholds in the order in which they are tried: both kinds of error, as guessed, grow in step."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from roadworthy.core.measure import Measurement
-from roadworthy.route.cascades.fits import CascadeFit, Level, Point
+from roadworthy.route.cascades.fits import CascadeFit, Level, Point, Scope
+
+# What a promise is about.
+SCOPES: Mapping[Scope, str] = {"batch": "in these very rows", "traffic": "in rows that come as these did"}
 
 
 class CascadePlot(Struct, frozen=True):
@@ -26,7 +31,7 @@ def plot_of(fit: CascadeFit) -> CascadePlot:
 
 def report(fit: CascadeFit) -> str:
     """The fit in lines for people."""
-    lines = [f"cascade for {fit.target.words} ({fit.scope})"]
+    lines = [f"cascade for {fit.target.words}, {SCOPES[fit.scope]}"]
     lines += [f"  {_level(level)}" for level in fit.levels]
     low, high = fit.delegation.low, fit.delegation.high
     within = f" [{low:.1%}, {high:.1%}]" if high > low else ""

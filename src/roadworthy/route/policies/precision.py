@@ -123,15 +123,14 @@ class Choosing:
         told = ""
         for member in self._dearest_first[self._dearest_first.index(self._usual) :]:
             most = busy.get(member.name)
-            if most is None or member.in_flight + rows <= most or (not told and not member.in_flight):
+            if most is None or member.rows_in_flight + rows <= most or (not told and not member.rows_in_flight):
                 return (member, told) if told else None
-            told = f"{member.name!r} has {member.in_flight} rows in flight, {most} are its most"
+            told = f"{member.name!r} has {member.rows_in_flight} rows in flight, {most} are its most"
         cheapest = self._dearest_first[-1]
         return cheapest, told
 
     def _told(self, response: Response, request: Request, member: Member, because: str, seconds: float) -> Response:
-        rows, price = request.n, member.usd
-        usd = response.usd if response.usd is not None else None if price is None else price * rows
+        rows, usd = request.n, member.bill(response, request.n)
         inner = response.row_path(0) if rows == 1 else response.path
         step = own_step(member.name, because, inner, usd, seconds)
         return replace(response, path=(*response.path, step), usd=usd)

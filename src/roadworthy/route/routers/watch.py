@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from random import Random
+from struct import Struct
 
 # How strongly to bet that small values became commoner (below 0) or rarer, and how often to change one's mind.
 _BETS = (-1.0, 0.0, 1.0)
@@ -49,7 +51,8 @@ class Watch:
     """Sounds in at most a share `alpha` of the streams that stay what they were, however long anybody watches.
 
     Several numbers of each request are bet on. The mean of the capitals is a martingale, too, and reaches 1 / alpha
-    with probability at most alpha (Ville 1939). An alarm stays.
+    with probability at most alpha (Ville 1939). An alarm stays. Numbers are compared in single precision, in which a
+    router's file keeps the reference: else a number that never changes would lie beside itself, and sound at once.
     """
 
     def __init__(self, reference: Sequence[Sequence[float]], alpha: float = 0.01, rng: Random | None = None) -> None:
@@ -58,7 +61,9 @@ class Watch:
         if not reference or not all(len(column) for column in reference):
             raise ValueError("a watch needs at least one column of reference values, none of them empty")
         self.alpha, self._rng = alpha, rng or Random()
-        self._jumpers = [Jumper(column) for column in reference]
+        self._jumpers = [Jumper(array("f", column)) for column in reference]
+        single = Struct(f"{len(reference)}f")
+        self._packed, self._unpacked = single.pack, single.unpack
         self.n, self.alarmed_at = 0, 0
 
     def __repr__(self) -> str:
@@ -80,6 +85,10 @@ class Watch:
             return True
         self.n += 1
         capital = 0.0
+        try:
+            values = self._unpacked(self._packed(*values))
+        except OverflowError:  # one lies beyond all that single precision holds, which `array` takes for infinite
+            values = array("f", values)
         for jumper, value in zip(self._jumpers, values, strict=True):
             capital += jumper.see(value, self._rng.random())
         if capital >= len(self._jumpers) / self.alpha:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from roadworthy.core.charges import FAILED
-from roadworthy.core.errors import RoadworthyError
 from roadworthy.core.wire import Request, Response, Step
-from roadworthy.route.routing.members import Member
+from roadworthy.route.answering.member import THEIRS, Member, reason
 
 
 class Called:
@@ -30,41 +28,23 @@ class Called:
         return (self.usd or 0.0) + sum(step.usd or 0.0 for step in self.failures)
 
 
-async def call(
-    member: Member, request: Request, rows: Sequence[int], tries: int, failed_share: float, now: Callable[[], float]
-) -> Called:
+async def call(member: Member, request: Request, rows: Sequence[int], tries: int, failed_share: float) -> Called:
     """Ask a member up to `tries` times. Raises at once what is the caller's own mistake, and never what is ours.
 
     A call that failed is billed `failed_share` of what a row costs of late. `rows` says which ones the request holds.
     """
     called = Called(member, rows)
     for _ in range(tries):
-        started, company = now(), member.in_flight
-        member.begin(started)
-        try:
-            response = await member.handler(request)
-        except (asyncio.CancelledError, GeneratorExit):
-            member.forget()
-            raise
-        except Exception as wrong:
-            ended = now()
-            if isinstance(wrong, RoadworthyError) and wrong.status < 500:
-                member.forget()
-                raise
-            member.fail(ended)
-            called.wrong = wrong
-            called.failures.append(_failure(member, wrong, request.n, ended - started, failed_share))
-            if request.deadline is not None and ended >= request.deadline:
-                break
-        else:
-            called.seconds = now() - started
-            called.response, called.wrong = response, None
-            called.usd = member.answer(called.seconds, response.usd, request.n, company)
+        found, seconds = await member.ask(request)
+        if not isinstance(found, Exception):
+            called.response, called.wrong, called.seconds = found, None, seconds
+            called.usd = member.bill(found, len(rows))
+            break
+        if isinstance(found, THEIRS):
+            raise found
+        called.wrong = found
+        usd = None if member.usd is None else member.usd * len(rows) * failed_share
+        called.failures.append(Step(member.name, f"{FAILED}{reason(found)}", usd, seconds))
+        if member.too_late(request):
             break
     return called
-
-
-def _failure(member: Member, wrong: Exception, rows: int, seconds: float, share: float) -> Step:
-    told = str(wrong) if isinstance(wrong, RoadworthyError) else type(wrong).__name__
-    usd = None if member.usd is None else member.usd * rows * share
-    return Step(member.name, f"{FAILED}{told}", usd, seconds)

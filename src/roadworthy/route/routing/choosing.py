@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from roadworthy.core.wire import Request
-from roadworthy.route.routing.contract import GainRouter
-from roadworthy.route.routing.members import Member
+from roadworthy.route.answering.member import Member
+from roadworthy.route.routing.contract import Gain, GainRouter
 from roadworthy.route.routing.sessions import Session, Sessions
 
 
@@ -50,25 +50,36 @@ class Worth:
 
 
 class Chooser:
-    """Wants the weak or the strong member for a request of one row."""
+    """Wants the weak or the strong member for a request of one row.
+
+    With `weak_first` the router only says what is odd: it sees each request of the stream that it watches, whatever
+    becomes of it later, and what it expects is asked once the weak member has answered.
+    """
 
     def __init__(
-        self, weak: Member, strong: Member, router: GainRouter | None, sessions: Sessions, worth: Worth
+        self,
+        weak: Member,
+        strong: Member,
+        router: GainRouter | None,
+        sessions: Sessions,
+        worth: Worth,
+        weak_first: bool = False,
     ) -> None:
         self.weak, self.strong, self.router, self.sessions, self.worth = weak, strong, router, sessions, worth
+        self._weak_first = weak_first
         self._moves = bool(worth.per_second or worth.per_usd)
 
-    def __call__(self, request: Request, session: Session | None, now: float) -> Choice:
+    def __call__(self, request: Request, session: Session | None) -> Choice:
         """The choice for one row: who rests, what the router expects, where the session stays."""
-        choice = self._by_health(now) or self._by_router(request)
+        choice = self._by_health() or self._by_router(request)
         stays = None if session is None or not choice.free else self.sessions.stays(session)
         if stays is None:
             return choice
         strong, why = stays
         return Choice(strong, f"{why} ({choice.why})", free=False, wanted=choice.strong)
 
-    def _by_health(self, now: float) -> Choice | None:
-        no_weak, no_strong = self.weak.why_not(now), self.strong.why_not(now)
+    def _by_health(self) -> Choice | None:
+        no_weak, no_strong = self.weak.why_not, self.strong.why_not
         if no_strong and not no_weak:
             return Choice(False, f"{no_strong}: {self.weak.name} answers", free=False)
         if no_weak and not no_strong:
@@ -76,16 +87,18 @@ class Chooser:
         return None
 
     def _by_router(self, request: Request) -> Choice:
-        if self.router is None:
-            return Choice(False, f"{self.weak.name} answers first")
-        found = self.router.gain(request)
-        if found.odd:
+        found = None if self.router is None else self.router.gain(request)
+        if found is not None and found.odd:
             why = found.because or "unlike what the router was fitted on"
             return Choice(True, f"{why}: {self.strong.name} answers", free=False)
-        gain, bar = found.gain, found.threshold
+        if found is None or self._weak_first:
+            return Choice(False, f"{self.weak.name} answers first")
+        return self._by_gain(found)
+
+    def _by_gain(self, found: Gain) -> Choice:
         raised = self.worth.raises(self.weak, self.strong) if self._moves else 0.0
-        strong = gain >= bar + raised
-        said = f"gain {gain:.4g} {'reaches' if strong else 'below'} {bar + raised:.4g}"
+        strong = found.gain >= found.threshold + raised
+        said = f"gain {found.gain:.4g} {'reaches' if strong else 'below'} {found.threshold + raised:.4g}"
         if raised:
-            said += f" (threshold {bar:.4g} moved by load and price)"
+            said += f" (threshold {found.threshold:.4g} moved by load and price)"
         return Choice(strong, f"{said} (segment {found.segment})" if found.segment else said)

@@ -1,4 +1,4 @@
-"""A seeded share of the requests also asks the model that was not wanted, within a cap on what that may cost."""
+"""A seeded share of the requests also asks the model that was not wanted, within a budget."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from roadworthy.core.wire import Request
-from roadworthy.route.routing.members import Member
-from roadworthy.route.routing.spending import Spending
+from roadworthy.route.answering.budget import Budget
+from roadworthy.route.answering.member import Member
 
 
 class Shares(NamedTuple):
@@ -24,13 +24,13 @@ NEVER = Shares(0.0, 0.0)
 class Comparing:
     """Draws by a hash of `salt` and the request's id: no table is kept, and a request asked twice is drawn alike."""
 
-    def __init__(self, audit: float, explore: float, salt: str, spending: Spending) -> None:
-        self.audit, self.explore, self.spending = audit, explore, spending
+    def __init__(self, audit: float, explore: float, salt: str, budget: Budget) -> None:
+        self.audit, self.explore, self.budget = audit, explore, budget
         self._salt = f"{salt}\0".encode()
         self._on = audit + explore > 0
 
-    def shares(self, request: Request, other: Member, free: bool, must_see_both: bool, now: float) -> Shares:
-        """The chances of this request, known before anything is drawn: none where the cap has no room for it.
+    def shares(self, request: Request, other: Member, free: bool, must_see_both: bool) -> Shares:
+        """The chances of this request, known before anything is drawn: none where the budget has no room for it.
 
         A look at the cheap answer decides about the dear one, and what would have been seen must be known: under
         `must_see_both` whoever would be asked alone is asked beside.
@@ -38,7 +38,7 @@ class Comparing:
         if not (self._on and free) or request.shadow:
             return NEVER
         usd = None if other.worst_usd is None else other.worst_usd * request.n
-        if usd is None or not self.spending.allows(usd, now):
+        if usd is None or not self.budget.allows(usd):
             return NEVER
         if must_see_both:
             return Shares(self.audit + self.explore, 0.0, usd)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 
-from roadworthy.core.charges import VERIFIER
-from roadworthy.core.errors import RoadworthyError
-from roadworthy.core.rows import asking, taken
-from roadworthy.core.wire import Handler, Request, Response, Step
+from roadworthy.core.charges import FAILED, VERIFIER
+from roadworthy.core.rows import asking
+from roadworthy.core.wire import Request, Response, Step
+from roadworthy.route.answering.member import Member, reason
+from roadworthy.route.answering.parted import part_of, tensors_of
 from roadworthy.route.routing.contract import AfterRouter
-from roadworthy.route.routing.merging import tensors_of
 
 
 class Look(NamedTuple):
@@ -36,11 +35,10 @@ class After:
 
     confidence: float = 0.0
     router: AfterRouter | None = None
-    verifier: Handler | None = None
+    verifier: Member | None = None
     verified: float = 0.5
-    verifier_usd: float | None = None
 
-    async def __call__(self, request: Request, response: Response, now: Callable[[], float]) -> list[Look]:
+    async def __call__(self, request: Request, response: Response) -> list[Look]:
         """One look a row."""
         n = request.n
         looks = [self._look(request, response, row, n) for row in range(n)]
@@ -48,7 +46,7 @@ class After:
             return looks
         unsure = [row for row, look in enumerate(looks) if look.good]
         if unsure:
-            for row, look in zip(unsure, await self._verify(request, response, unsure, now), strict=True):
+            for row, look in zip(unsure, await self._verify(self.verifier, request, response, unsure), strict=True):
                 looks[row] = look
         return looks
 
@@ -59,7 +57,7 @@ class After:
         if self.router is None or not good.good:
             return good
         one = request if n == 1 else asking(request, [row])
-        found = self.router.gain_after(one, response if n == 1 else _only(response, row))
+        found = self.router.gain_after(one, response if n == 1 else part_of(response, [row]))
         if found.odd:
             return Look(False, "the answer is unlike what the router was fitted on")
         word = "reaches" if found.gain >= found.threshold else "below"
@@ -73,44 +71,20 @@ class After:
             return Look(False, f"confidence {sure[row]:.4g} below {self.confidence:.4g}")
         return Look(True, f"confidence {sure[row]:.4g} reaches {self.confidence:.4g}")
 
-    async def _verify(
-        self, request: Request, response: Response, rows: Sequence[int], now: Callable[[], float]
-    ) -> list[Look]:
-        assert self.verifier is not None
+    async def _verify(self, verifier: Member, request: Request, response: Response, rows: Sequence[int]) -> list[Look]:
         answers = {f"answer.{name}": tensor for name, tensor in tensors_of(response).items()}
         asked = asking(replace(request, inputs={**request.inputs, **answers}), rows)
-        started = now()
-        try:
-            found = await self.verifier(asked)
-        except (asyncio.CancelledError, GeneratorExit):
-            raise
-        except Exception as wrong:
-            told = str(wrong) if isinstance(wrong, RoadworthyError) else type(wrong).__name__
-            step = Step(VERIFIER, f"failed: {told}", self.verifier_usd, (now() - started) / len(rows))
+        found, seconds = await verifier.ask(asked)
+        each = seconds / len(rows)
+        if isinstance(found, Exception):
+            step = Step(VERIFIER, f"{FAILED}{reason(found)}", verifier.said_usd, each)
             return [Look(False, "the verifier failed", step)] * len(rows)
-        seconds = (now() - started) / len(rows)
-        usd = self.verifier_usd if found.usd is None else found.usd / len(rows)
         right = np.asarray(next(iter(tensors_of(found).values())).data, np.float64).reshape(len(rows), -1)[:, -1]
-        return [self._verdict(chance, usd, seconds) for chance in right.tolist()]
+        return [
+            self._verdict(chance, verifier.cost(found, k, len(rows)), each) for k, chance in enumerate(right.tolist())
+        ]
 
     def _verdict(self, chance: float, usd: float | None, seconds: float) -> Look:
         good = chance >= self.verified
         why = f"verifier {chance:.4g} {'reaches' if good else 'below'} {self.verified:.4g}"
         return Look(good, why, Step(VERIFIER, why, usd, seconds))
-
-
-def _only(response: Response, row: int) -> Response:
-    """The answer to one row."""
-    return part_of(response, [row])
-
-
-def part_of(response: Response, rows: Sequence[int]) -> Response:
-    """The answer to some of the rows; its cost and way are left to whoever takes it apart."""
-
-    def some(values: Sequence[Any] | None) -> list[Any] | None:
-        return None if values is None else [values[row] for row in rows]
-
-    outputs = {name: taken(tensor, rows) for name, tensor in tensors_of(response).items()}
-    return replace(
-        response, outputs=outputs, confidence=some(response.confidence), prediction_set=some(response.prediction_set)
-    )

@@ -8,14 +8,14 @@ from roadworthy.core.charges import COMPARISON, EXPLORED, FAILED
 from roadworthy.core.measure import Measurement
 from roadworthy.core.rows import asking
 from roadworthy.core.wire import Request, Response, Step
+from roadworthy.route.answering.budget import Budget
+from roadworthy.route.answering.member import Member
 from roadworthy.route.routing.beside import Beside
 from roadworthy.route.routing.called import Called, call
 from roadworthy.route.routing.choosing import Choice, Chooser
 from roadworthy.route.routing.comparing import Comparing
 from roadworthy.route.routing.looking import After, Look
-from roadworthy.route.routing.members import Member
-from roadworthy.route.routing.merging import Part, merged
-from roadworthy.route.routing.ways import Group, Manner, Ways
+from roadworthy.route.routing.ways import Group, Manner, Part, Ways, merged
 
 
 class Routing:
@@ -32,10 +32,14 @@ class Routing:
         self.chooser, self.comparing, self.after, self.manner = chooser, comparing, after, manner
         self.weak, self.strong = chooser.weak, chooser.strong
         self._now = now
-        self._by = f", router {manner.router}" if manner.router else ""
 
     def __repr__(self) -> str:
         return f"Routing({self.weak!r}, {self.strong!r}, router={self.manner.router or None})"
+
+    @property
+    def granting(self) -> Budget:
+        """The budget of comparisons, which the processes of a deployment share."""
+        return self.comparing.budget
 
     def measurements(self) -> tuple[Measurement, ...]:
         """What the router measured of its stream, where it watches it."""
@@ -51,9 +55,9 @@ class Routing:
         started = now()
         session = self.chooser.sessions.of(request.key, started)
         if n == 1:
-            choices = [self.chooser(request, session, started)]
+            choices = [self.chooser(request, session)]
         else:
-            choices = [self.chooser(asking(request, [row]), session, started) for row in range(n)]
+            choices = [self.chooser(asking(request, [row]), session) for row in range(n)]
         parts = await self._all(request, _alike(choices), (now() - started) / n)
         if session is not None and not request.shadow:
             wanted = any(choice.wanted for choice in choices) or any(part.raised for part in parts)
@@ -73,25 +77,30 @@ class Routing:
         return parts
 
     async def _asked(self, request: Request, group: Group, seconds: float) -> list[Part]:
-        """Some rows for which the same was chosen."""
+        """Some rows for which the same was chosen: by the member that is wanted, or by what was drawn."""
         part = request if len(group.rows) == request.n else asking(request, group.rows)
-        strong, now = group.choices[0].strong, self._now()
-        looks = self.after is not None and not strong
+        strong, free = group.choices[0].strong, group.choices[0].free
         other = self.weak if strong else self.strong
-        shares = self.comparing.shares(part, other, group.choices[0].free, looks, now)
-        drawn = self.comparing.draw(request) if shares.usd or shares.audit or shares.explore else 1.0
+        shares = self.comparing.shares(part, other, free, self.after is not None and not strong)
         ways = Ways(self.weak.name, self.strong.name, self.manner, group, shares, seconds)
-        if drawn >= shares.audit + shares.explore:
-            return await (self._strong(part, ways) if strong else self._weak(part, ways))
-        spent = shares.usd
-        self.comparing.spending.reserve(shares.usd)
+        drawn = self.comparing.draw(request) if shares.audit or shares.explore else 1.0
+        if drawn < shares.audit + shares.explore:
+            return await self._compared(part, ways, other, explored=drawn >= shares.audit)
+        return await (self._strong(part, ways) if strong else self._weak(part, ways))
+
+    async def _compared(self, request: Request, ways: Ways, other: Member, explored: bool) -> list[Part]:
+        """Rows drawn for a comparison, which is paid out of the budget whatever becomes of it."""
+        reserved = spent = ways.shares.usd
+        self.granting.reserve(reserved)
         try:
-            if drawn < shares.audit:
-                found, spent = await (self._strong_audit(part, ways) if strong else self._weak_audit(part, ways))
+            if explored:
+                found, spent = await self._explored(request, ways, other)
+            elif other is self.weak:
+                found, spent = await self._strong_audit(request, ways)
             else:
-                found, spent = await self._explored(part, ways, other)
+                found, spent = await self._weak_audit(request, ways)
         finally:
-            self.comparing.spending.settle(shares.usd, spent, self._now())
+            self.granting.settle(reserved, spent)
         return found
 
     async def _strong(self, request: Request, ways: Ways) -> list[Part]:
@@ -104,11 +113,11 @@ class Routing:
         asked = await self._call(self.weak, request)
         if asked.response is None:
             return await self._stand_in(request, ways, asked, self.strong)
-        if self.after is None or ways.group.choices[0].strong:
+        if self.after is None:
             return [ways.part([(asked, "")])]
-        looks = await self.after(request, asked.response, self._now)
-        low = [row for row, look in enumerate(looks) if not look.good]
-        parts = [ways.part([(asked, "")], looks, high)] if (high := _others(low, len(looks))) else []
+        looks = await self.after(request, asked.response)
+        high, low = _sorted(looks)
+        parts = [ways.part([(asked, "")], looks, high)] if high else []
         if low:
             parts.append(await self._raised(request, ways, asked, looks, low))
         return parts
@@ -119,7 +128,7 @@ class Routing:
         """The rows whose cheap answer was not good enough."""
         asked = await self._call(self.strong, request, low)
         if asked.response is None:
-            return ways.part([(asked, ""), (tried, self._failed(asked))], looks, low)
+            return ways.part([(asked, ""), (tried, _instead(asked))], looks, low)
         return ways.part([(tried, ""), (asked, "")], looks, low, raised=True)
 
     async def _weak_audit(self, request: Request, ways: Ways) -> tuple[list[Part], float]:
@@ -131,12 +140,11 @@ class Routing:
         if strong.response is None:
             return [ways.part([(strong, ""), (weak, "")])], strong.all_usd
         if weak.response is None:
-            return [ways.part([(weak, ""), (strong, self._failed(weak))], raised=True)], 0.0
+            return [ways.part([(weak, ""), (strong, _instead(weak))], raised=True)], 0.0
         if self.after is None:
             return [ways.part([(weak, ""), (strong, COMPARISON)])], strong.all_usd
-        looks = await self.after(request, weak.response, self._now)
-        low = [row for row, look in enumerate(looks) if not look.good]
-        high = _others(low, len(looks))
+        looks = await self.after(request, weak.response)
+        high, low = _sorted(looks)
         parts = [ways.part([(weak, ""), (strong, COMPARISON)], looks, high)] if high else []
         parts += [ways.part([(weak, ""), (strong, "")], looks, low, raised=True)] if low else []
         return parts, strong.all_usd * len(high) / len(looks)
@@ -150,7 +158,7 @@ class Routing:
                 return await self._stand_in(request, ways, strong, self.weak), compared.all_usd
             if weak.response is None:
                 raise _first_wrong(strong, weak)
-            return [ways.part([(strong, ""), (weak, self._failed(strong))])], 0.0
+            return [ways.part([(strong, ""), (weak, _instead(strong))])], 0.0
         return [ways.part([(strong, ""), (compared, COMPARISON)])], compared.all_usd
 
     async def _explored(self, request: Request, ways: Ways, other: Member) -> tuple[list[Part], float]:
@@ -163,13 +171,13 @@ class Routing:
 
     async def _stand_in(self, request: Request, ways: Ways, failed: Called, other: Member) -> list[Part]:
         """The other member, where the one that was chosen gave no answer. Raises where that gives none either."""
-        if request.deadline is not None and self._now() >= request.deadline:
+        if failed.member.too_late(request):
             raise _first_wrong(failed)
         asked = await self._call(other, request)
         if asked.response is None:
             raise _first_wrong(failed, asked)
         raised = other is self.strong
-        return [ways.part([(failed, ""), (asked, self._failed(failed))], raised=raised)]
+        return [ways.part([(failed, ""), (asked, _instead(failed))], raised=raised)]
 
     async def _both(
         self, first: Member, second: Member, request: Request, patient: bool
@@ -184,13 +192,10 @@ class Routing:
 
     async def _call(self, member: Member, request: Request, rows: Sequence[int] | None = None) -> Called:
         """Ask a member about all rows, or some."""
-        at: Sequence[int] = range(request.n) if rows is None else rows
-        part = request if len(at) == request.n else asking(request, at)
-        return await call(member, part, at, self.manner.tries, self.manner.failed_share, self._now)
-
-    @staticmethod
-    def _failed(called: Called) -> str:
-        return f"{called.member.name} failed: "
+        n = request.n
+        at: Sequence[int] = range(n) if rows is None else rows
+        part = request if len(at) == n else asking(request, at)
+        return await call(member, part, at, self.manner.tries, self.manner.failed_share)
 
 
 def _alike(choices: Sequence[Choice]) -> list[Group]:
@@ -202,9 +207,14 @@ def _alike(choices: Sequence[Choice]) -> list[Group]:
     return [Group(rows, [choices[row] for row in rows]) for rows in kinds.values()]
 
 
-def _others(rows: Sequence[int], n: int) -> list[int]:
-    """The rows that are not among these."""
-    return [row for row in range(n) if row not in rows]
+def _sorted(looks: Sequence[Look]) -> tuple[list[int], list[int]]:
+    """The rows whose cheap answer is good enough, and the others."""
+    return [k for k, look in enumerate(looks) if look.good], [k for k, look in enumerate(looks) if not look.good]
+
+
+def _instead(failed: Called) -> str:
+    """What the call is to be called that is made because this one failed."""
+    return f"{failed.member.name} {FAILED}"
 
 
 def _first_wrong(*called: Called) -> Exception:

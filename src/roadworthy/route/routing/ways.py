@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from roadworthy.core.charges import ROUTER, chances_told
 from roadworthy.core.wire import Response, Step, Tensor
+from roadworthy.route.answering.member import own_step
+from roadworthy.route.answering.parted import Place, Way, part_of, shared, tensors_of, undivided, way_within, whole
 from roadworthy.route.routing.called import Called
 from roadworthy.route.routing.choosing import Choice
 from roadworthy.route.routing.comparing import Shares
-from roadworthy.route.routing.looking import Look, part_of
-from roadworthy.route.routing.merging import Part, Way, tensors_of
+from roadworthy.route.routing.looking import Look
 
 
 class Manner(NamedTuple):
-    """How members are asked: tries, what a failed one is billed, and what the router's own second costs."""
+    """How members are asked: tries, what a failed one is billed, what the router's own second costs, and its name."""
 
     tries: int = 1
     failed_share: float = 1.0
     router_usd_per_second: float = 0.0
     router: str = ""
+
+    @property
+    def by(self) -> str:
+        """By whom, for the end of a reason."""
+        return f", router {self.router}" if self.router else ""
 
 
 class Group(NamedTuple):
@@ -32,13 +39,39 @@ class Group(NamedTuple):
     choices: Sequence[Choice]
 
 
+class Part(NamedTuple):
+    """What some rows of a request were answered, and the way of each; `raised` where the cheap answer did not do."""
+
+    rows: Sequence[int]
+    response: Response
+    ways: Sequence[Way]
+    usd: float | None
+    raised: bool = False
+
+
+class Chances(NamedTuple):
+    """How likely either member was to be asked, as the ends of reasons: the router's, and that of each call."""
+
+    drawn: str
+    of: Mapping[str, str]
+
+
+# There are a handful of them: the shares are settings.
+@lru_cache(maxsize=256)
+def _chances(weak: str, weak_chance: float, strong: str, strong_chance: float, by: str) -> Chances:
+    each = {weak: weak_chance, strong: strong_chance}
+    return Chances(
+        f", {chances_told(each)}{by}", {name: f", propensity {chance:.6g}{by}" for name, chance in each.items()}
+    )
+
+
 class Ways:
     """Writes the ways of a group's rows, and puts their answer together."""
 
     def __init__(self, weak: str, strong: str, manner: Manner, group: Group, shares: Shares, seconds: float) -> None:
         self.weak, self.strong = weak, strong
         self.manner, self.group, self.shares, self.seconds = manner, group, shares, seconds
-        self._by = f", router {manner.router}" if manner.router else ""
+        self._by = manner.by
 
     def part(
         self,
@@ -53,33 +86,31 @@ class Ways:
         """
         at = range(len(self.group.rows)) if rows is None else rows
         chances = self._chances(raised)
-        text = f", {chances_told(chances)}{self._by}"
-        ways = [self._way(row, calls, looks, chances, text) for row in at]
+        ways = [self._way(row, calls, looks, chances) for row in at]
         known = any(called.usd is not None for called, _ in calls)
         usd = sum([step.usd or 0.0 for way in ways for step in way]) if known else None
         return Part([self.group.rows[row] for row in at], self._answer(calls, at), ways, usd, raised)
 
-    def _chances(self, raised: bool) -> dict[str, float]:
+    def _chances(self, raised: bool) -> Chances:
         wanted, other = 1.0 - self.shares.explore, self.shares.audit + self.shares.explore
         if self.group.choices[0].strong:
-            return {self.weak: other, self.strong: wanted}
-        return {self.weak: wanted, self.strong: 1.0 if raised else other}
+            return _chances(self.weak, other, self.strong, wanted, self._by)
+        return _chances(self.weak, wanted, self.strong, 1.0 if raised else other, self._by)
 
     def _way(
         self,
         row: int,
         calls: Sequence[tuple[Called, str]],
         looks: Sequence[Look] | None,
-        chances: dict[str, float],
-        text: str,
+        chances: Chances,
     ) -> Way:
         why, look = self.group.choices[row].why, None if looks is None else looks[row]
-        steps = [Step(ROUTER, why + text, self.seconds * self.manner.router_usd_per_second, self.seconds)]
+        steps = [Step(ROUTER, why + chances.drawn, self.seconds * self.manner.router_usd_per_second, self.seconds)]
         for called, prefix in calls:
             name = called.member.name
             # Whoever was asked after a look at the cheap answer was asked for what was seen there.
             reason = look.why if look is not None and look.why and name == self.strong else why
-            steps += _steps(called, f"{prefix}{reason}, propensity {chances[name]:.6g}{self._by}", row)
+            steps += _steps(called, f"{prefix}{reason}{chances.of[name]}", row)
             if look is not None and look.verified is not None and name == self.weak:
                 steps.append(look.verified)
         return tuple(steps)
@@ -95,28 +126,16 @@ class Ways:
         return answer
 
 
-def _steps(called: Called, because: str, row: int) -> list[Step]:
+def _steps(called: Called, because: str, row: int) -> Sequence[Step]:
     """What one call leaves on the way of one of its rows, an even share of what it cost."""
     n, response = len(called.rows), called.response
-    steps = called.failures if n == 1 else [_share(step, n) for step in called.failures]
+    steps = shared(called.failures, n)
     if response is None:
         return steps
-    # What the member's own way says that it paid is no part of what the member alone cost.
     place = called.rows.index(row)
-    inner = [*(response.path if n == 1 else [_share(step, n) for step in response.path])]
-    if response.paths is not None:
-        inner += response.paths[place]
-    usd = response.row_usd(place, n) if response.usd is not None else _part(called.usd, n)
-    alone = usd if usd is None or not inner else usd - sum([step.usd or 0.0 for step in inner])
-    return [*steps, Step(called.member.name, because, alone, called.seconds / n), *inner]
-
-
-def _share(step: Step, n: int) -> Step:
-    return replace(step, usd=_part(step.usd, n), seconds=_part(step.seconds, n))
-
-
-def _part(whole: float | None, n: int) -> float | None:
-    return None if whole is None else whole / n
+    inner = way_within(response, place, n)
+    own = own_step(called.member.name, because, inner, called.member.cost(response, place, n), called.seconds / n)
+    return [*steps, own, *inner]
 
 
 def _cut(called: Called, at: Sequence[int]) -> Response:
@@ -134,3 +153,24 @@ def _with(strong: Response, weak: Response, name: str) -> Response:
         sure = f"{name}.confidence"
         beside[sure] = Tensor(sure, "FP64", (len(weak.confidence),), list(weak.confidence))
     return replace(strong, outputs={**tensors_of(strong), **beside})
+
+
+def merged(request_id: str, parts: Sequence[Part]) -> Response:
+    """One answer to all rows, in the order in which they were asked."""
+    if len(parts) == 1:
+        return undivided(request_id, parts[0].response, parts[0].ways, parts[0].usd, parts[0].response.seconds)
+    rows = [row for part in parts for row in part.rows]
+    places = [Place(part.response, k) for part in parts for k in range(len(part.rows))]
+    ways = [way for part in parts for way in part.ways]
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    usd = [part.usd for part in parts]
+    known = [one for one in usd if one is not None]
+    total = sum(known) if len(known) == len(usd) else None
+    seconds = _slowest([part.response.seconds for part in parts])
+    return whole(request_id, [places[k] for k in order], [ways[k] for k in order], total, seconds)
+
+
+def _slowest(parts: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The parts ran beside each other: a stage took what it took in the slowest."""
+    stages = dict.fromkeys(name for part in parts for name in part)
+    return {name: max(part.get(name, 0.0) for part in parts) for name in stages}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -131,16 +131,10 @@ def chart_of(
     Hand in sessions or minutes where neighbouring requests escalate together: a stretch is one piece of evidence.
     """
     if not len(escalated):
-        nothing = Measurement("strong_share", where=where)
-        return Chart(planned, nothing, 2 / alpha, Verdict("wait", "no row was routed yet", "strong_share"), where=where)
-    chart = EscalationChart(planned, tolerance, alpha)
-    points, alarm = _run(chart, _stretches(np.asarray(escalated, np.float64), requests, at))
-    columns = np.stack([np.asarray(escalated, np.float64), np.ones(len(at))], axis=1)
-    sums = block_sums(columns, requests, at)
-    share = of_totals("strong_share", sums, lambda t: t[:, 0] / t[:, 1], len(at), where=where)
-    told = alarm or (None, None)
-    verdict = _verdict(chart, share, alarm)
-    return Chart(planned, share, 2 / alpha, verdict, told[0], told[1], _thinned(points, most_points), where)
+        return _nothing(planned, alpha, where, "strong_share", "no row was routed yet")
+    chart, values = EscalationChart(planned, tolerance, alpha), np.asarray(escalated, np.float64)
+    found = _run("strong_share", chart, values, values, requests, at, where)
+    return _chart(planned, alpha, found, _verdict_of_share(chart, found.mean, found.alarm), found.points, most_points)
 
 
 def loss_chart_of(
@@ -159,35 +153,65 @@ def loss_chart_of(
     them, so they lose on average what all such rows lose. `up` is the evidence that this is more than planned.
     """
     if not len(losses):
-        nothing = Measurement("loss", where=where)
-        return Chart(planned, nothing, 2 / alpha, Verdict("wait", "no row was compared yet", "loss"), where=where)
+        return _nothing(planned, alpha, where, "loss", "no row was compared yet")
     # Losses lie in [-1, 1], bets are on outcomes in [0, 1].
     chart = EscalationChart((planned + 1) / 2, tolerance / 2, alpha)
-    points, alarm = _run(chart, _stretches((losses + 1) / 2, requests, at))
-    sums = block_sums(np.stack([losses, np.ones(len(at))], axis=1), requests, at)
-    loss = of_totals("loss", sums, lambda t: t[:, 0] / t[:, 1], len(at), where=where)
-    plan = f"{planned:.4g} planned (+- {tolerance:.4g})"
-    said = f"rows left to the weak model lose {loss.value:.4g} to the strong one, {plan}, by {len(at):,} comparisons"
-    verdict = Verdict("wait", f"{said}: no alarm", "loss", (loss,))
-    if alarm is not None:
-        word = "more" if chart.alarm == "up" else "less"
-        verdict = Verdict("fail", f"{said}: {word} than planned, known after {alarm[1]:,}", "loss", (loss,))
-    elif loss.high <= planned + tolerance:
-        verdict = Verdict("pass", said, "loss", (loss,))
-    drawn = tuple(ChartPoint(p.at, 2 * p.share - 1, p.up, p.down) for p in _thinned(points, most_points))
-    told = alarm or (None, None)
-    return Chart(planned, loss, 2 / alpha, verdict, told[0], told[1], drawn, where)
+    found = _run("loss", chart, losses, (losses + 1) / 2, requests, at, where)
+    drawn = [ChartPoint(p.at, 2 * p.share - 1, p.up, p.down) for p in found.points]
+    verdict = _verdict_of_loss(chart, found.mean, found.alarm, planned, tolerance)
+    return _chart(planned, alpha, found, verdict, drawn, most_points)
+
+
+def mean_of(
+    name: str, values: NDArray[np.float64], requests: Sequence[Any] | NDArray[Any], at: NDArray[np.float64], where: str
+) -> Measurement:
+    """The mean over all rows, neighbours taken together."""
+    sums = block_sums(np.stack([values, np.ones(len(at))], axis=1), requests, at)
+    return of_totals(name, sums, lambda t: t[:, 0] / t[:, 1], len(at), where=where)
+
+
+class _Alarm(NamedTuple):
+    """When a chart first alarmed, and after how many rows; None while it has not."""
+
+    at: float | None = None
+    rows: int | None = None
+
+
+class _Found(NamedTuple):
+    """The mean over all rows, a point for each stretch, and the alarm."""
+
+    mean: Measurement
+    points: Sequence[ChartPoint]
+    alarm: _Alarm
 
 
 def _run(
-    chart: EscalationChart, stretches: Iterable[tuple[float, int, float]]
-) -> tuple[list[ChartPoint], tuple[float, int] | None]:
-    points, alarm = [], None
-    for end, rows, share in stretches:
-        if chart.add(share) and alarm is None:
-            alarm = (end, rows)
+    name: str,
+    chart: EscalationChart,
+    values: NDArray[np.float64],
+    outcomes: NDArray[np.float64],
+    requests: Sequence[Any] | NDArray[Any],
+    at: NDArray[np.float64],
+    where: str,
+) -> _Found:
+    """Bet on the `outcomes` of one stretch after another; `values` are what is told of them."""
+    points, alarm = [], _Alarm()
+    for end, rows, share in _stretches(outcomes, requests, at):
+        if chart.add(share) and alarm.rows is None:
+            alarm = _Alarm(end, rows)
         points.append(ChartPoint(end, share, chart.up, chart.down))
-    return points, alarm
+    return _Found(mean_of(name, values, requests, at, where), points, alarm)
+
+
+def _nothing(planned: float, alpha: float, where: str, name: str, why: str) -> Chart:
+    return Chart(planned, Measurement(name, where=where), 2 / alpha, Verdict("wait", why, name), where=where)
+
+
+def _chart(
+    planned: float, alpha: float, found: _Found, verdict: Verdict, points: Sequence[ChartPoint], most: int
+) -> Chart:
+    drawn = _thinned(points, most)
+    return Chart(planned, found.mean, 2 / alpha, verdict, found.alarm.at, found.alarm.rows, drawn, found.mean.where)
 
 
 def _thinned(points: Sequence[ChartPoint], most: int) -> tuple[ChartPoint, ...]:
@@ -211,12 +235,29 @@ def _stretches(
     yield from zip(ends[order].tolist(), np.cumsum(counts[order]).tolist(), shares[order].tolist(), strict=True)
 
 
-def _verdict(chart: EscalationChart, share: Measurement, alarm: tuple[float, int] | None) -> Verdict:
+def _verdict_of_share(chart: EscalationChart, share: Measurement, alarm: _Alarm) -> Verdict:
     plan = f"{chart.planned:.1%} planned (+- {chart.tolerance:.1%})"
     said = f"{share.value:.1%} of the rows go to the strong model, {plan}"
-    if alarm is not None:
-        word = "more" if chart.alarm == "up" else "less"
-        return Verdict("fail", f"{said}: {word} than planned, known after {alarm[1]:,} rows", "strong_share", (share,))
+    if alarm.rows is not None:
+        said = f"{said}: {_side(chart)} than planned, known after {alarm.rows:,} rows"
+        return Verdict("fail", said, "strong_share", (share,))
     if share.low >= chart.planned - chart.tolerance and share.high <= chart.planned + chart.tolerance:
         return Verdict("pass", said, "strong_share", (share,))
     return Verdict("wait", f"{said}: no alarm", "strong_share", (share,))
+
+
+def _verdict_of_loss(
+    chart: EscalationChart, loss: Measurement, alarm: _Alarm, planned: float, tolerance: float
+) -> Verdict:
+    plan = f"{planned:.4g} planned (+- {tolerance:.4g})"
+    said = f"rows left to the weak model lose {loss.value:.4g} to the strong one, {plan}, by {loss.n:,} comparisons"
+    if alarm.rows is not None:
+        said = f"{said}: {_side(chart)} than planned, known after {alarm.rows:,}"
+        return Verdict("fail", said, "loss", (loss,))
+    if loss.high <= planned + tolerance:
+        return Verdict("pass", said, "loss", (loss,))
+    return Verdict("wait", f"{said}: no alarm", "loss", (loss,))
+
+
+def _side(chart: EscalationChart) -> str:
+    return "more" if chart.alarm == "up" else "less"

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from msgspec import Struct
 
-from roadworthy.core.blocks import block_sums, of_totals
 from roadworthy.core.measure import Measurement, Verdict
 from roadworthy.core.wire import Datatype, Request, Tensor
 from roadworthy.route.routing.contract import GainRouter
+from roadworthy.route.traffic.charts import mean_of
 from roadworthy.route.traffic.traffic import Flags, Traffic
 from roadworthy.route.traffic.values import difference, effective_rows, value
 
@@ -109,9 +109,7 @@ def request_of(inputs: Mapping[str, Any], tags: Mapping[str, str] | None = None)
 
 def share_of(traffic: Traffic, rule: Flags, where: str = "") -> Measurement:
     """The share of the rows that a rule gives to the strong model, neighbours taken together."""
-    columns = np.stack([rule.astype(np.float64), np.ones(traffic.n)], axis=1)
-    sums = block_sums(columns, traffic.requests, traffic.at)
-    return of_totals("strong_share", sums, lambda t: t[:, 0] / t[:, 1], traffic.n, where=where)
+    return mean_of("strong_share", rule.astype(np.float64), traffic.requests, traffic.at, where)
 
 
 def _by_segment(traffic: Traffic, rule: Flags, least: int) -> list[Measurement]:

@@ -6,12 +6,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadworthy.core.charges import PURPOSES, Purpose, chances_of, gain_of, purposes, segment_of
+from roadworthy.core.charges import FAILED, PURPOSES, Purpose, chances_of, gain_of, purposes, segment_of
 from roadworthy.core.errors import BadData
 from roadworthy.core.record import Record
 from roadworthy.core.wire import Step
@@ -21,17 +21,6 @@ Flags = NDArray[np.bool_]
 Truth = Literal["labels", "strong"]
 Right = Callable[[Mapping[str, Any], float], float]
 
-_COLUMNS: tuple[str, ...] = (
-    "gains",
-    "wanted",
-    "took",
-    "weak_right",
-    "strong_right",
-    "chance_weak",
-    "chance_strong",
-    "asked_weak",
-)
-_COLUMNS += ("asked_strong", "weak_usd", "strong_usd", "weak_confidence")
 _ROW = re.compile(r"\.\d+$")
 _GIVEN: frozenset[Purpose] = frozenset(PURPOSES) & {"answer", "tried", "comparison", "explored"}
 
@@ -135,11 +124,11 @@ def traffic_of(
     "strong" the strong member's answer is the truth, and the weak one's is judged where both were asked. `right` is
     another way to judge an answer (1.0 right, 0.0 wrong, or anything between) by the row's outputs and label.
     """
-    judged = right_of(output, threshold) if right is None else right
+    judge = _Judge(weak, strong, right or right_of(output, threshold), output, threshold, truth)
     # A shadow's rows were nobody's answer, and were never compared.
     answered = (record for record in records if record.error is None and record.arm != "shadow")
     rows = [
-        _row(record, chances, weak, strong, judged, output, threshold, truth)
+        judge.row(record, chances)
         for record in sorted(answered, key=lambda record: record.at)
         if (chances := chances_of(record.path)) is not None
     ]
@@ -148,11 +137,11 @@ def traffic_of(
             f"none of {len(records)} records was routed between {weak!r} and {strong!r}; "
             f"their path tells the chances at a step `router`"
         )
-    columns = {name: np.array([row[name] for row in rows]) for name in _COLUMNS}
-    requests, segments = (np.array([row[name] for row in rows], object) for name in ("requests", "segments"))
-    at = np.array([row["at"] for row in rows], np.float64)
-    inputs, tags = [row["inputs"] for row in rows], [row["tags"] for row in rows]
-    return Traffic(weak, strong, requests, at, inputs, segments, **columns, tags=tags, truth=truth)
+    columns = dict(zip(_Row._fields, zip(*rows, strict=True), strict=True))
+    inputs, tags = list(columns.pop("inputs")), list(columns.pop("tags"))
+    texts = {name: np.array(columns.pop(name), object) for name in ("requests", "segments")}
+    numbers = {name: np.array(column) for name, column in columns.items()}
+    return Traffic(weak, strong, inputs=inputs, tags=tags, truth=truth, **texts, **numbers)
 
 
 def request_id(record: Record) -> str:
@@ -160,55 +149,106 @@ def request_id(record: Record) -> str:
     return _ROW.sub("", record.id)
 
 
-def _row(
-    record: Record,
-    chances: Mapping[str, float],
-    weak: str,
-    strong: str,
-    right: Right,
-    output: str,
-    threshold: float,
-    truth: Truth,
-) -> dict[str, Any]:
-    for name in (weak, strong):
-        if name not in chances:
-            raise BadData(f"record {record.id!r} was routed between {', '.join(chances)}, not to {name!r}")
-    said = dict.fromkeys((weak, strong), "")
-    usd = dict.fromkeys((weak, strong), math.nan)
-    for step, purpose in zip(record.path, purposes(record.path, (weak, strong)), strict=True):
-        if step.at in said and purpose in _GIVEN:
-            # Whoever answers because the other one failed was not wanted.
-            said[step.at] = "stand-in" if _stands_in(step, said) else purpose
-            usd[step.at] = math.nan if step.usd is None else step.usd
-    beside = {name[len(weak) + 1 :]: value for name, value in record.outputs.items() if name.startswith(f"{weak}.")}
-    answers = {weak: beside if said[strong] else record.outputs, strong: record.outputs}
-    found = {name: right(answers[name], _known(record.label)) if said[name] else math.nan for name in (weak, strong)}
-    seen = {name: float(chances[name]) for name in (weak, strong)}
-    if truth == "strong":
-        both = said[weak] and said[strong] and output in beside
-        same = both and answer_in(beside[output], threshold) == answer_in(record.outputs[output], threshold)
-        found = {weak: float(same) if both else math.nan, strong: 1.0}
-        seen = {weak: max(0.0, chances[weak] + chances[strong] - 1.0), strong: 1.0}
-    gain = gain_of(record.path)
-    return {
-        "requests": request_id(record),
-        "at": record.at,
-        "inputs": record.inputs,
-        "tags": record.tags,
-        "segments": segment_of(record.path) or record.tags.get("segment", ""),
-        "gains": math.nan if gain is None else gain,
-        "wanted": _wanted(said[weak], said[strong]),
-        "took": bool(said[strong]),
-        "weak_right": found[weak],
-        "strong_right": found[strong],
-        "chance_weak": seen[weak],
-        "chance_strong": seen[strong],
-        "asked_weak": chances[weak],
-        "asked_strong": chances[strong],
-        "weak_usd": usd[weak],
-        "strong_usd": usd[strong],
-        "weak_confidence": _known(beside.get("confidence") if said[strong] else record.confidence),
-    }
+class _Row(NamedTuple):
+    """One row of a Traffic, named as its columns are."""
+
+    requests: str
+    at: float
+    inputs: Mapping[str, Any]
+    tags: Mapping[str, str]
+    segments: str
+    gains: float
+    wanted: bool
+    took: bool
+    weak_right: float
+    strong_right: float
+    chance_weak: float
+    chance_strong: float
+    asked_weak: float
+    asked_strong: float
+    weak_usd: float
+    strong_usd: float
+    weak_confidence: float
+
+
+class _Asked(NamedTuple):
+    """What a member was asked for, "" where it gave no answer, and what that cost."""
+
+    purpose: str = ""
+    usd: float = math.nan
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Tells of a record what the two members were asked for, and which of them was right."""
+
+    weak: str
+    strong: str
+    right: Right
+    output: str
+    threshold: float
+    truth: Truth
+
+    def row(self, record: Record, chances: Mapping[str, float]) -> _Row:
+        """The record as a row. Raises BadData where other members were drawn between."""
+        for name in (self.weak, self.strong):
+            if name not in chances:
+                raise BadData(f"record {record.id!r} was routed between {', '.join(chances)}, not to {name!r}")
+        asked = self._asked(record.path)
+        weak, strong = asked[self.weak], asked[self.strong]
+        beside = self._beside(record.outputs)
+        rights = self._rights(record, beside if strong.purpose else record.outputs, weak.purpose, strong.purpose)
+        sure = beside.get("confidence") if strong.purpose else record.confidence
+        return _Row(
+            request_id(record),
+            record.at,
+            record.inputs,
+            record.tags,
+            segment_of(record.path) or record.tags.get("segment", ""),
+            _known(gain_of(record.path)),
+            _wanted(weak.purpose, strong.purpose),
+            bool(strong.purpose),
+            *rights,
+            *self._seen(chances[self.weak], chances[self.strong]),
+            chances[self.weak],
+            chances[self.strong],
+            weak.usd,
+            strong.usd,
+            _known(sure),
+        )
+
+    def _asked(self, path: Sequence[Step]) -> dict[str, _Asked]:
+        found = dict.fromkeys((self.weak, self.strong), _Asked())
+        for step, purpose in zip(path, purposes(path, found), strict=True):
+            if step.at in found and purpose in _GIVEN:
+                # Whoever answers because the other one failed was not wanted.
+                told = "stand-in" if _stands_in(step, found) else purpose
+                found[step.at] = _Asked(told, _known(step.usd))
+        return found
+
+    def _beside(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What the weak member said, where the strong one's answer went out."""
+        prefix = f"{self.weak}."
+        return {name.removeprefix(prefix): value for name, value in outputs.items() if name.startswith(prefix)}
+
+    def _rights(self, record: Record, by_weak: Mapping[str, Any], weak: str, strong: str) -> tuple[float, float]:
+        """Was the weak member right, and the strong one?"""
+        if self.truth == "labels":
+            label = _known(record.label)
+            return (
+                self.right(by_weak, label) if weak else math.nan,
+                self.right(record.outputs, label) if strong else math.nan,
+            )
+        if not (weak and strong and self.output in by_weak):
+            return math.nan, 1.0
+        answers = (answer_in(outputs[self.output], self.threshold) for outputs in (by_weak, record.outputs))
+        return float(next(answers) == next(answers)), 1.0
+
+    def _seen(self, asked_weak: float, asked_strong: float) -> tuple[float, float]:
+        """How likely it was to see whether each was right: under the truth "strong", where both were asked."""
+        if self.truth == "labels":
+            return asked_weak, asked_strong
+        return max(0.0, asked_weak + asked_strong - 1.0), 1.0
 
 
 def _wanted(weak: str, strong: str) -> bool:
@@ -219,7 +259,7 @@ def _wanted(weak: str, strong: str) -> bool:
 
 
 def _stands_in(step: Step, members: Iterable[str]) -> bool:
-    return any(step.because.startswith(f"{name} failed: ") for name in members if name != step.at)
+    return any(step.because.startswith(f"{name} {FAILED}") for name in members if name != step.at)
 
 
 def _known(value: float | None) -> float:

@@ -56,10 +56,10 @@ def _said(verdict: Verdict, where: str = "") -> Text:
 def _number(found: Measurement) -> str:
     if math.isnan(found.value):
         return "not known"
-    return f"{found.value:.4g}" + ("" if found.unit == "1" else f" {found.unit}")
+    return f"{found.value:.3g}" + ("" if found.unit == "1" else f" {found.unit}")
 
 
 def _interval(found: Measurement) -> str:
     if not (math.isfinite(found.low) or math.isfinite(found.high)):
         return ""
-    return f"[{found.low:.4g}, {found.high:.4g}]"
+    return f"[{found.low:.3g}, {found.high:.3g}]"

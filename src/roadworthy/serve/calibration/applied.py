@@ -39,8 +39,9 @@ def on_binary(outputs: Arrays, name: str, calibrate: Callable[[ArrayLike], Float
 def on_classes(outputs: Arrays, name: str, calibrate: Callable[[Floats], Floats], classes: int) -> Arrays:
     """As `on_binary`, of an output (n, k); `classes` is the k that it was fitted for, or 0 where it serves any."""
     given = _floats(output_named(outputs, name, "calibrate"), name)
-    if given.ndim != 2 or (classes and given.shape[1] != classes):
-        allowed = f"(n, {classes})" if classes else "(n, k)"
+    # Of one class alone a softmax makes a certainty, whatever its score.
+    if given.ndim != 2 or (given.shape[1] != classes if classes else given.shape[1] < 2):
+        allowed = f"(n, {classes})" if classes else "(n, k) of 2 classes or more"
         raise BadData(f"output {name!r} has shape {given.shape}; allowed: {allowed}, a score for each class")
     p = calibrate(given.astype(np.float64))
     return {**outputs, name: p.astype(given.dtype), CONFIDENCE: p.max(axis=1, initial=0.0)}

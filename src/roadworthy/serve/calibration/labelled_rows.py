@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roadworthy.core.errors import BadData
+from roadworthy.core.floats import floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -20,7 +21,7 @@ SUM_ROUNDING = 1e-3
 
 def binary_rows(labels: ArrayLike, probabilities: ArrayLike, least: int, method: str) -> tuple[Floats, Floats]:
     """Labels of 0 and 1 (n,) with probabilities (n,) of 1. Raises BadData unless there are `least` rows of both."""
-    y, p = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
+    y, p = floats(labels, "labels"), floats(probabilities, "probabilities")
     if y.ndim != 1 or y.shape != p.shape:
         raise BadData(
             f"{method} needs one label for each probability, got labels {y.shape} and probabilities {p.shape}"
@@ -38,7 +39,7 @@ def class_rows(
     labels: ArrayLike, outputs: ArrayLike, least: int, method: str, probabilities: bool = False, least_of_each: int = 1
 ) -> tuple[NDArray[np.int64], Floats]:
     """Class numbers (n,) with finite outputs (n, k), or `probabilities`. Raises BadData where a class is missing."""
-    y, s = np.asarray(labels, np.float64), np.asarray(outputs, np.float64)
+    y, s = floats(labels, "labels"), floats(outputs, "outputs")
     if s.ndim != 2 or s.shape[1] < 2 or y.shape != s.shape[:1]:
         raise BadData(
             f"{method} needs one label for each row of outputs of two or more classes, got labels {y.shape} and "

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadworthy.core.errors import BadData, SpecError
+from roadworthy.core.floats import floats
 from roadworthy.serve.columns import SETS
 from roadworthy.serve.fold import Arrays, output_named
 
@@ -22,11 +23,11 @@ def class_probabilities(outputs: Arrays, output: str) -> NDArray[np.float64]:
     """The output as (n, k): what a binary model answers (n,) is the probability of the second of two classes."""
     given = outputs[output] if output in outputs else output_named(outputs, output, "make prediction sets of")
     if given.ndim == 2 and given.shape[1] > 1:
-        return given.astype(np.float64, copy=False)
+        return floats(given, f"the values of output {output!r}")
     if given.size != len(given):
         raise BadData(f"output {output!r} has shape {given.shape}; allowed: (n,) for two classes, (n, k) for k")
     both = np.empty((len(given), 2))
-    both[:, 1] = given.reshape(-1)
+    both[:, 1] = floats(given.reshape(-1), f"the values of output {output!r}")
     np.subtract(1.0, both[:, 1], out=both[:, 0])
     return both
 
@@ -69,7 +70,7 @@ def check_classes(outputs: Arrays, output: str, labels: ArrayLike) -> None:
 
     That is: one label a row, each the number of a class, of two classes at least; numbers in [0, 1] that add up to 1.
     """
-    p, y = class_probabilities(outputs, output), np.asarray(labels, np.float64)
+    p, y = class_probabilities(outputs, output), floats(labels, "labels")
     if y.shape != p.shape[:1] or not len(y) or not np.isfinite(y).all():
         raise BadData(
             f"a prediction set is learnt from one label for each row, got labels {y.shape} and {output!r} {p.shape}, "
@@ -88,10 +89,12 @@ def check_classes(outputs: Arrays, output: str, labels: ArrayLike) -> None:
 def _refuse_scores(p: NDArray[np.float64], output: str) -> None:
     if not np.isfinite(p).all():
         raise BadData(f"{int((~np.isfinite(p).all(axis=1)).sum())} rows of {output!r} hold NaN or an infinity")
-    if p.min() < 0 or p.max() > 1 or np.abs(p.sum(axis=1) - 1).max() > _NEAR_ONE:
+    with np.errstate(over="ignore"):
+        sums = p.sum(axis=1)
+    if p.min() < 0 or p.max() > 1 or np.abs(sums - 1).max() > _NEAR_ONE:
         raise BadData(
             f"{output!r} does not hold probabilities: numbers from {p.min():.4g} to {p.max():.4g}, whose sums lie "
-            f"between {p.sum(axis=1).min():.4g} and {p.sum(axis=1).max():.4g}; wrap the model in `temperature` first"
+            f"between {sums.min():.4g} and {sums.max():.4g}; wrap the model in `temperature` first"
         )
 
 

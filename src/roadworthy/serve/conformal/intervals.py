@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadworthy.core.errors import BadData
+from roadworthy.core.floats import floats
 from roadworthy.serve.fold import Arrays, output_named
 
 LOW, HIGH = "low", "high"
@@ -18,7 +19,7 @@ def number(outputs: Arrays, output: str) -> NDArray[np.float64]:
     given = outputs[output] if output in outputs else output_named(outputs, output, "make an interval of")
     if given.size != len(given):
         raise BadData(f"output {output!r} has shape {given.shape}; allowed: (n,), one number a row")
-    return given.reshape(-1).astype(np.float64, copy=False)
+    return floats(given.reshape(-1), f"the values of output {output!r}")
 
 
 def per_row(threshold: Any) -> Any:
@@ -36,7 +37,7 @@ def with_interval(outputs: Arrays, low: NDArray[np.float64], high: NDArray[np.fl
 
 def check_numbers(labels: ArrayLike, *columns: NDArray[np.float64]) -> None:
     """Raises BadData unless there is a finite label for each row of finite outputs."""
-    y = np.asarray(labels, np.float64)
+    y = floats(labels, "labels")
     if y.ndim != 1 or not len(y) or any(column.shape != y.shape for column in columns):
         raise BadData(
             f"an interval is learnt from one label for each row, got labels {y.shape}, outputs "

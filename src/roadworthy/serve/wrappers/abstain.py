@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike
 
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.errors import BadData, RoadworthyError, SpecError, nearest
-from roadworthy.core.rows import asking, stacked, taken
+from roadworthy.core.rows import asking, stacked, taken, usd_of_rows
 from roadworthy.core.wire import Handler, Request, Response, Step, Tensor
 from roadworthy.serve.base import wrapper
-from roadworthy.serve.columns import CONFIDENCE
+from roadworthy.serve.columns import CONFIDENCE, confidence_of, scatter
 from roadworthy.serve.fallback import Given, fallback
+from roadworthy.serve.fold import Arrays
 from roadworthy.serve.selective.threshold import Certified, certify
 
 STEP = "abstain"
@@ -65,6 +66,15 @@ class Abstain:
             return Abstaining(inner, self)
         return Abstaining(inner, self, fallback.make(self.fallback, given.root)(given), read_plan(self.fallback)[0])
 
+    def rehearse(self, outputs: Arrays) -> Arrays:
+        """The outputs. Raises where they do not say how sure the model is, or lack what is to be withheld."""
+        n = len(next(iter(outputs.values()), ()))
+        response = Response("", scatter(outputs, [n])[0], confidence=confidence_of(outputs))
+        _values(self, response, n)
+        if self.answer == "withheld":
+            _withheld(self, response, [])
+        return outputs
+
     @classmethod
     def example(cls) -> tuple[Abstain, Mapping[str, Tensor]]:
         """A wrapper with its settings, and inputs for it: what the laws run every wrapper on."""
@@ -97,7 +107,7 @@ class Abstaining:
     async def __call__(self, request: Request) -> Response:
         """The inner answer with its unsure rows marked. Raises what `inner` raises, and SpecError for a stream."""
         response = await self.inner(request)
-        values = self._values(response, request.n)
+        values = _values(self.settings, response, request.n)
         unsure = [row for row, value in enumerate(values) if not self.settings.sure(value)]
         told = {**response.parameters, ABSTAINED: [False] * len(values)}
         if not unsure:
@@ -120,32 +130,8 @@ class Abstaining:
                 failed = Step("fallback", f"{self.name} cannot answer: {why}")
                 ways = {row: (*way, failed) for row, way in ways.items()}
         if self.settings.answer == "withheld":
-            response = replace(response, outputs=self._withheld(response, unsure))
+            response = replace(response, outputs=_withheld(self.settings, response, unsure))
         return _sent_along(response, ways)
-
-    def _values(self, response: Response, n: int) -> Sequence[float | None]:
-        if not isinstance(response.outputs, Mapping):
-            raise SpecError("a stream of tensors cannot go through `abstain`: take it out of the wrappers")
-        on, outputs = self.settings.on, response.outputs
-        if on == CONFIDENCE and response.confidence is not None:
-            return response.confidence
-        if on not in outputs:
-            has = ", ".join([*outputs, *([] if response.confidence is None else [CONFIDENCE])])
-            raise SpecError(f"the model says no {on!r} to abstain by{nearest(on, outputs)} (it says: {has})")
-        values = outputs[on].data
-        if len(values) != n:
-            raise BadData(f"output {on!r} has shape {outputs[on].shape}; allowed: (n,), one number a row")
-        return [None if value is None else float(value) for value in values]
-
-    def _withheld(self, response: Response, unsure: list[int]) -> dict[str, Tensor]:
-        outputs = response.outputs
-        assert isinstance(outputs, Mapping)
-        names = self.settings.outputs or [name for name in outputs if name != self.settings.on]
-        for name in names:
-            if name not in outputs:
-                has = ", ".join(outputs)
-                raise SpecError(f"the model has no output {name!r} to withhold{nearest(name, outputs)} (it has: {has})")
-        return {**outputs, **{name: _without(outputs[name], unsure) for name in names}}
 
 
 def fit(
@@ -172,6 +158,34 @@ def of_certified(found: Certified, on: str = CONFIDENCE, unsure: Literal["below"
     """The wrapper of a certified threshold; where doubt is "above", it was certified for doubt with a minus sign."""
     threshold = found.threshold if unsure == "below" else -found.threshold
     return Abstain(threshold, on, unsure, risk=found.risk, delta=found.delta, rows=found.rows)
+
+
+def _values(settings: Abstain, response: Response, n: int) -> Sequence[float | None]:
+    if not isinstance(response.outputs, Mapping):
+        raise SpecError("a stream of tensors cannot go through `abstain`: take it out of the wrappers")
+    on, outputs = settings.on, response.outputs
+    if on == CONFIDENCE and response.confidence is not None:
+        return response.confidence
+    if on not in outputs:
+        has = ", ".join([*outputs, *([] if response.confidence is None else [CONFIDENCE])])
+        raise SpecError(f"the model says no {on!r} to abstain by{nearest(on, outputs)} (it says: {has})")
+    values = outputs[on].data
+    if len(values) != n:
+        raise BadData(f"output {on!r} has shape {outputs[on].shape}; allowed: (n,), one number a row")
+    if outputs[on].datatype == "BYTES":
+        raise BadData(f"output {on!r} holds text, and `abstain` asks how sure the model is: name an output of numbers")
+    return [None if value is None else float(value) for value in values]
+
+
+def _withheld(settings: Abstain, response: Response, unsure: list[int]) -> dict[str, Tensor]:
+    outputs = response.outputs
+    assert isinstance(outputs, Mapping)
+    names = settings.outputs or [name for name in outputs if name != settings.on]
+    for name in names:
+        if name not in outputs:
+            has = ", ".join(outputs)
+            raise SpecError(f"the model has no output {name!r} to withhold{nearest(name, outputs)} (it has: {has})")
+    return {**outputs, **{name: _without(outputs[name], unsure) for name in names}}
 
 
 def _without(tensor: Tensor, rows: list[int]) -> Tensor:
@@ -213,9 +227,9 @@ def _joined(mine: Tensor, theirs: Tensor, unsure: list[int]) -> Tensor:
 
 def _answered(ways: Ways, other: Response, name: str) -> Ways:
     """The ways of rows that a fallback answered, each with what that cost it."""
-    n = len(ways)
+    paid = usd_of_rows(other, len(ways))
     return {
-        row: (*way, Step("fallback", f"{name} answers in its place", other.row_usd(k, n)), *_free(other.row_path(k)))
+        row: (*way, Step("fallback", f"{name} answers in its place", paid[k]), *_free(other.row_path(k)))
         for k, (row, way) in enumerate(ways.items())
     }
 

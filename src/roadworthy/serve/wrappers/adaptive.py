@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from roadworthy.core.catalog import write_plan
+from roadworthy.core.catalog import read_plan, write_plan
 from roadworthy.core.dials import Dial
+from roadworthy.core.errors import SpecError
 from roadworthy.core.record import Record
 from roadworthy.core.wire import Handler, Request, Response, Step, Tensor
 from roadworthy.serve.base import wrapper
@@ -22,6 +23,9 @@ from roadworthy.serve.conformal.following import Following, Seen, Stand
 from roadworthy.serve.conformal.holding import held
 from roadworthy.serve.conformal.thresholds import enough, thinned, threshold_at
 from roadworthy.serve.fold import Arrays
+
+# Wrappers with a threshold for each class, segment or weight.
+OF_MANY = ("mondrian_class", "mondrian_segment", "weighted")
 
 
 @wrapper("adaptive")
@@ -67,7 +71,13 @@ class Adaptive:
 
     @cached_property
     def sets(self) -> SetLeaf:
-        """What makes sets of a threshold."""
+        """What makes sets of a threshold. Raises SpecError for sets of several thresholds: one alpha moves them all."""
+        name, _ = read_plan(self.leaf)
+        if name in OF_MANY:
+            raise SpecError(
+                f"`adaptive` moves one threshold for all rows, and {name!r} has several: give it `lac`, `aps`, `raps`, "
+                f"`absolute`, `normalised` or `cqr` as `leaf`, or serve {name!r} alone, whose thresholds stay"
+            )
         return set_leaf(self.leaf)
 
     @property

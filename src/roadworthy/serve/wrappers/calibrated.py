@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadworthy.core.errors import BadData
+from roadworthy.core.floats import floats
 from roadworthy.core.wire import Handler, Tensor
 from roadworthy.serve.base import wrapper
+from roadworthy.serve.calibration.applied import on_binary
 from roadworthy.serve.calibration.labelled_rows import refuse_no_probabilities
 from roadworthy.serve.calibration.logistic import LEAST as LEAST
 from roadworthy.serve.calibration.logistic import clipped, fit_logistic, platt_targets, sigmoid
-from roadworthy.serve.columns import CONFIDENCE
-from roadworthy.serve.fold import Arrays, on_response, output_named
+from roadworthy.serve.fold import Arrays, on_response
 
 
 @wrapper("calibrated")
@@ -48,9 +49,7 @@ class Calibrated:
 
     def on_outputs(self, outputs: Arrays) -> Arrays:
         """The output calibrated, in its own type, and the confidence that follows."""
-        given = output_named(outputs, self.output, "calibrate")
-        honest = self.calibrate(given)
-        return {**outputs, self.output: honest.astype(given.dtype), CONFIDENCE: np.maximum(honest, 1 - honest)}
+        return on_binary(outputs, self.output, self.calibrate)
 
 
 def fit(labels: ArrayLike, probabilities: ArrayLike) -> Calibrated:
@@ -60,7 +59,7 @@ def fit(labels: ArrayLike, probabilities: ArrayLike) -> Calibrated:
     targets (N1 + 1) / (N1 + 2) and 1 / (N0 + 2). Raises BadData unless both classes are there, and for
     numbers that are no probabilities.
     """
-    y, p = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
+    y, p = floats(labels, "labels"), floats(probabilities, "probabilities")
     if y.shape != p.shape or y.ndim != 1 or not np.isin(y, (0, 1)).all() or not np.isfinite(p).all():
         raise BadData(
             f"calibration needs one label (0 or 1) for each finite probability, got {y.shape} labels and {p.shape}; "

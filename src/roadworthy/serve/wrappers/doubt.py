@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from roadworthy.core.errors import BadData
+from roadworthy.core.floats import floats
 from roadworthy.core.wire import Handler, Tensor
 from roadworthy.serve.base import wrapper
 from roadworthy.serve.fold import Arrays, on_response, output_named
@@ -37,7 +38,7 @@ class Doubt:
 
     def on_outputs(self, outputs: Arrays) -> Arrays:
         """The outputs, the entropy (n,) and the margin (n,)."""
-        p = output_named(outputs, self.output, "doubt").astype(np.float64)
+        p = floats(output_named(outputs, self.output, "doubt"), f"the values of output {self.output!r}")
         if p.ndim == 1:
             return {**outputs, "entropy": coin_entropy(p), "margin": np.abs(2 * p - 1)}
         if p.ndim != 2 or p.shape[1] < 2:

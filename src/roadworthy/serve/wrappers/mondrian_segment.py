@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -46,6 +47,10 @@ class MondrianSegment:
     def __call__(self, inner: Handler) -> Handler:
         """The handler that adds sets or intervals to what `inner` answers."""
         return partial(self._ask, inner)
+
+    def rehearse(self, outputs: Arrays) -> Arrays:
+        """The outputs with sets or intervals that hold everything. Raises where the leaf cannot use them."""
+        return self._sets.hold(outputs, math.inf)
 
     @classmethod
     def example(cls) -> tuple[MondrianSegment, Mapping[str, Tensor]]:

@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from roadworthy.core.wire import Handler, Tensor
+from roadworthy.core.wire import Tensor
 from roadworthy.serve.base import wrapper
-from roadworthy.serve.conformal.base import Threshold
-from roadworthy.serve.conformal.classes import check_classes, class_probabilities, true_classes
+from roadworthy.serve.conformal.classes import class_probabilities, true_classes
 from roadworthy.serve.conformal.fitting import fit
-from roadworthy.serve.conformal.ranked import Ranking, hold_ranked
+from roadworthy.serve.conformal.ranked import Ranking
 from roadworthy.serve.conformal.thresholds import rank_of
-from roadworthy.serve.fold import Arrays, on_response
+from roadworthy.serve.fold import Arrays
+from roadworthy.serve.wrappers.aps import Aps
 
 
 @wrapper("raps")
 @dataclass(frozen=True)
-class Raps:
+class Raps(Aps):
     """Sets as `aps` has them, without long tails: classes far down cost a penalty.
 
     Angelopoulos et al. 2021, "Uncertainty sets for image classifiers": each rank beyond `free` adds `penalty` to the
-    score. `tuned` chooses the two on rows of their own. `randomised` is as in `aps`.
+    score. `tuned` chooses the two on rows of their own. The other settings are those of `aps`.
     """
 
-    threshold: float = math.inf
-    classes: tuple[str, ...] = ()
-    output: str = "probabilities"
     penalty: float = 0.01
     free: int = 5
-    randomised: bool = True
-    seed: int = 0
-    target: float = 0.9
-    rows: int = 0
 
     def __post_init__(self) -> None:
         if self.penalty < 0 or self.free < 0:
             raise ValueError(f"`penalty` and `free` must be 0 or more, got {self.penalty!r} and {self.free!r}")
-
-    def __call__(self, inner: Handler) -> Handler:
-        """The handler that adds prediction sets to what `inner` answers."""
-        return partial(on_response, self, inner)
 
     @classmethod
     def example(cls) -> tuple[Raps, Mapping[str, Tensor]]:
@@ -54,31 +41,9 @@ class Raps:
         return made, {"x": Tensor("x", "FP32", (3, 1), [1.0, None, 30.0])}
 
     @property
-    def reads(self) -> tuple[str, ...]:
-        """The outputs that it reads."""
-        return (self.output,)
-
-    @property
     def ranking(self) -> Ranking:
         """How classes are scored."""
         return Ranking(self.randomised, self.seed, self.penalty, self.free)
-
-    def on_outputs(self, outputs: Arrays) -> Arrays:
-        """The outputs with their prediction sets."""
-        return self.hold(outputs, self.threshold)
-
-    def hold(self, outputs: Arrays, threshold: Threshold) -> Arrays:
-        """The outputs with the sets of another threshold."""
-        return hold_ranked(outputs, self.output, threshold, self.classes, self.ranking)
-
-    def true_scores(self, outputs: Arrays, labels: ArrayLike) -> NDArray[np.float64]:
-        """The probability of what was likelier than what came true, (n,)."""
-        p, y = class_probabilities(outputs, self.output), true_classes(labels)
-        return self.ranking.scores(p)[np.arange(len(y)), y]
-
-    def check(self, outputs: Arrays, labels: ArrayLike) -> None:
-        """Raises BadData where labels and outputs are not fit to learn a threshold from."""
-        check_classes(outputs, self.output, labels)
 
 
 def tuned(

@@ -56,6 +56,10 @@ class Recalibrated:
         """The handler that calibrates what `inner` answers, by what its dial stands at."""
         return Recalibrating(self, inner)
 
+    def rehearse(self, outputs: Arrays) -> Arrays:
+        """The outputs, calibrated as the release begins. Raises where they are no probabilities."""
+        return _Both(self._following.leaf, self.uncalibrated).on_outputs(outputs)
+
     @classmethod
     def example(cls) -> tuple[Recalibrated, Mapping[str, Tensor]]:
         """A wrapper with its settings, and inputs for it: what the laws run every wrapper on."""

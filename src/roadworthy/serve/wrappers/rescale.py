@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from roadworthy.core.errors import BadRequest, nearest
 from roadworthy.core.wire import Handler, Request, Response, Tensor
 from roadworthy.serve.base import wrapper
+from roadworthy.serve.fold import Arrays
 
 
 @wrapper("rescale")
@@ -36,6 +37,10 @@ class Rescale:
     def __call__(self, inner: Handler) -> Handler:
         """The handler that asks `inner` about the converted rows."""
         return partial(self._ask, inner)
+
+    def rehearse(self, outputs: Arrays) -> Arrays:
+        """The outputs: it changes requests."""
+        return outputs
 
     @classmethod
     def example(cls) -> tuple[Rescale, Mapping[str, Tensor]]:

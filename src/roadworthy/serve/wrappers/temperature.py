@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadworthy.core.errors import BadData
+from roadworthy.core.floats import floats
 from roadworthy.core.wire import Handler, Tensor
 from roadworthy.serve.base import wrapper
-from roadworthy.serve.calibration.applied import Scores, logits_of, softmax
+from roadworthy.serve.calibration.applied import Scores, logits_of, on_classes, softmax
 from roadworthy.serve.calibration.labelled_rows import refuse_no_probabilities
-from roadworthy.serve.columns import CONFIDENCE
-from roadworthy.serve.fold import Arrays, on_response, output_named
+from roadworthy.serve.fold import Arrays, on_response
 
 # Beyond these, scores are as good as no opinion or as certainty; `fit` stays within.
 COLDEST, HOTTEST = 1e-2, 1e2
@@ -50,19 +50,16 @@ class Temperature:
 
     def on_outputs(self, outputs: Arrays) -> Arrays:
         """The scores as probabilities, in their own type, and the greatest of each row as its confidence."""
-        scores = output_named(outputs, self.output, "make probabilities of")
-        if scores.ndim != 2:
-            raise BadData(f"output {self.output!r} has shape {scores.shape}; allowed: (n, k), a score for each class")
-        p = softmax(logits_of(scores, self.of) / self.temperature)
-        return {**outputs, self.output: p.astype(scores.dtype, copy=False), CONFIDENCE: p.max(axis=1, initial=0.0)}
+        return on_classes(outputs, self.output, lambda s: softmax(logits_of(s, self.of) / self.temperature), 0)
 
 
 def fit(labels: ArrayLike, scores: ArrayLike, output: str = "scores", of: Scores = "logits") -> Temperature:
     """The temperature of the least log loss on rows that the model was not trained on.
 
-    `labels` (n,) are class numbers from 0, `scores` (n, k). Raises BadData where they do not belong together.
+    `labels` (n,) are class numbers from 0, `scores` (n, k). Raises BadData where they do not belong together, and where
+    all labels are of one class, of which one can never be too sure.
     """
-    y, s = np.asarray(labels), np.asarray(scores, np.float64)
+    y, s = floats(labels, "labels"), floats(scores, "scores")
     if s.ndim != 2 or s.shape[1] < 2 or y.shape != s.shape[:1] or not len(y) or not np.isfinite(s).all():
         raise BadData(
             f"a temperature needs one label for each row of finite scores of two or more classes, got labels "
@@ -71,6 +68,8 @@ def fit(labels: ArrayLike, scores: ArrayLike, output: str = "scores", of: Scores
     if not np.isin(y, np.arange(s.shape[1])).all():
         wrong = next(label for label in y.tolist() if label not in range(s.shape[1]))
         raise BadData(f"a label is the number of a class, 0 to {s.shape[1] - 1}, got {wrong!r}")
+    if (y == y[0]).all():
+        raise BadData(f"a temperature needs rows of several classes, and all {len(y)} labels are of class {y[0]:g}")
     if of == "probabilities":
         refuse_no_probabilities(s)
     s = logits_of(s, of)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from roadworthy.core.catalog import load, write_plan
-from roadworthy.core.errors import BadData
+from roadworthy.core.errors import BadData, SpecError
 from roadworthy.core.measure import Measurement
 from roadworthy.core.wire import Handler, Request, Response, Tensor
 from roadworthy.serve.base import wrapper
@@ -55,6 +55,10 @@ class Weighted:
         """The handler that adds sets or intervals to what `inner` answers."""
         return partial(self._ask, inner)
 
+    def rehearse(self, outputs: Arrays) -> Arrays:
+        """The outputs with sets or intervals that hold everything. Raises where the leaf cannot use them."""
+        return self._sets.hold(outputs, math.inf)
+
     @classmethod
     def example(cls) -> tuple[Weighted, Mapping[str, Tensor]]:
         """A wrapper with its settings, and inputs for it: what the laws run every wrapper on."""
@@ -70,12 +74,16 @@ class Weighted:
 
     def threshold_for(self, weight: float) -> float:
         """The threshold for a row of this weight: below it and at it lies `target` of all weight, its own included."""
-        needed = self.target * (self._summed[-1] + weight) if self._summed else math.inf
+        # A weight that is none (NaN, below 0) says nothing about the row: everything is held.
+        needed = self.target * (self._summed[-1] + weight) if self._summed and weight >= 0 else math.inf
         at = bisect_left(self._summed, needed * (1 - 1e-12))
         return self.scores[at] if at < len(self.scores) else math.inf
 
     async def _ask(self, inner: Handler, request: Request) -> Response:
-        found = [self.threshold_for(weight) for weight in self._ratios(request)]
+        weights = self._ratios(request)
+        if len(weights) != request.n:
+            raise SpecError(f"`{self.function}` must weigh each of {request.n} rows, and gave {len(weights)} weights")
+        found = [self.threshold_for(weight) for weight in weights]
         threshold: Threshold = found[0] if len(set(found)) == 1 else np.array(found, np.float64).reshape(-1, 1)
         return held(self._sets, await inner(request), threshold)
 
