@@ -89,8 +89,13 @@ def random_rows(n: int, rng: np.random.Generator, labels: int = LABELS) -> NDArr
     return np.asarray(rng.permutation(n)[:labels])
 
 
-def even_rows(subjects: Sequence[str], rng: np.random.Generator, labels: int = LABELS) -> NDArray[np.int64]:
-    """Rows to have judged: as many of each subject, so that none is known by a handful."""
+def rooted_rows(subjects: Sequence[str], rng: np.random.Generator, labels: int = LABELS) -> NDArray[np.int64]:
+    """Rows to have judged: of each subject as many as the root of its size says (power allocation, Bankier 1988).
+
+    In between as many of each, which knows the large ones too little, and any rows, of which a small one has a handful.
+    """
     names, codes = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
-    each = labels // len(names)
-    return np.concatenate([rng.permutation(np.flatnonzero(codes == k))[:each] for k in range(len(names))])
+    roots = np.sqrt(np.bincount(codes))
+    ends = np.rint(np.cumsum(roots) / roots.sum() * labels).astype(int)
+    each = np.diff(ends, prepend=0)
+    return np.concatenate([rng.permutation(np.flatnonzero(codes == k))[: each[k]] for k in range(len(names))])

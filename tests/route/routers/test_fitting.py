@@ -163,9 +163,9 @@ def test_compared_traffic_is_what_a_router_learns_from():
 def test_a_fit_is_told_in_words():
     told = "\n".join(fit_lines(fit(replace(asked(300), after={"confidence": np.linspace(0, 1, 300)}), bits=10)))
     assert "fitted to 300 judged rows, reading prompt (text), segment (category)" in told
-    assert "before the answer: strong 8" in told or "before the answer: strong 9" in told
+    assert "before the answer: the dear model is right in 8" in told or "the dear model is right in 9" in told
     assert "after the answer" in told
-    assert "no segment is expected to lose more than" in told
+    assert "no segment is to lose more than" in told
 
 
 def test_labelled_rows_are_no_less_strange_than_fresh_ones():

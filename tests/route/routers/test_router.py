@@ -155,3 +155,9 @@ def test_a_router_that_is_ready_has_nothing_left_to_work_out(router):
     request = asking("a poem")
     fresh.gain_after(request, Response("r", {}, confidence=[fresh.gain(request).weak]))
     assert vars(fresh) == worked_out
+
+
+@pytest.mark.parametrize("wrong", [{"sureness": 0.4}, {"sureness": 1.0}, {"requests": 0}, {"times": 0.5}])
+def test_floors_that_nobody_can_ask_for_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be"):
+        Settings(**wrong)

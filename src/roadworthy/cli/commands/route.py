@@ -28,6 +28,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--share", type=float, default=0.5, help="of the rows that the dear model may answer (0.5)")
     parser.add_argument("--times", type=float, default=2.0, help="no segment loses more than this times the mean (2)")
+    parser.add_argument(
+        "--requests", type=int, default=10_000, help="the floors are to hold over so many requests (10000)"
+    )
     parser.add_argument("--tag", default="", help="the tag that names a row's segment (from records: the router's)")
     parser.add_argument("--margin", type=float, default=0.01, help="of `replay`: how much worse may another one be")
     parser.add_argument("--out", type=Path, default=None, metavar="FILE", help="of `fit` (`model.policy_file`)")
@@ -56,7 +59,7 @@ def _fit(args: argparse.Namespace) -> Outcome:
     spec = open_spec(args, check_files=False)
     out = fit_file(spec, args.out)
     try:
-        settings = Settings(args.share, args.share, args.times)
+        settings = Settings(args.share, args.share, args.times, requests=args.requests)
     except ValueError as wrong:
         raise BadRequest(str(wrong)) from wrong
     if args.rows == "records":

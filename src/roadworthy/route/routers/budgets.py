@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from math import inf
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,8 +15,8 @@ from roadworthy.core.measure import Measurement
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Surer than this many standard deviations nobody needs to be of a floor.
-_SUREST = 6.0
+# Halvings of an interval of losses: to a millionth of it.
+_HALVINGS = 20
 
 
 class Reference(NamedTuple):
@@ -38,101 +36,137 @@ class Reference(NamedTuple):
         return cls(gains[order], codes[order].astype(np.int64), shares[order] / shares.mean())
 
 
+class Floors(NamedTuple):
+    """No segment is to lose more than `times` the mean loss, over so many `requests` of all segments together.
+
+    `sureness` (a probability, at least 0.5) is how sure each segment is to be of what it may lose at most. `spreads`
+    are the standard deviations of the segments' mean gains, which few labels leave open, `noises` those of a single
+    row's gain, which leave open what so few requests lose even where the mean is known.
+
+    Where no limit keeps to `times`, the least that the budget can keep is widened by a share of `slack`: to press the
+    worst segment by its last tenth costs all rows as much as the rest of its floor (`benchmarks/router`).
+    """
+
+    spreads: NDArray[np.float64]
+    noises: NDArray[np.float64]
+    times: float = 2.0
+    sureness: float = 0.975
+    requests: float = inf
+    slack: float = 0.1
+
+
 class Plan(Struct, frozen=True):
     """Thresholds for one budget: a row goes to the dear model where its gain reaches its segment's threshold.
 
     `share` is what will be sent, with its interval. `loss` is what the cheap answers are expected to lose over all
-    rows, and no segment is expected to lose more than `limit`, `sureness` (a probability) being how sure that is for
-    each. The sureness is as great as the budget allows; 0.5 says that only the means keep to the limit, 0 that not
-    even they do.
+    rows. No segment is to lose more than `limit`, and each keeps to that with a probability of at least `sureness`.
     """
 
     thresholds: tuple[float, ...]
     share: Measurement
     loss: float
-    limit: float
-    sureness: float
+    limit: float = inf
+    sureness: float = 1.0
 
 
-def plan(
-    reference: Reference,
-    share: float,
-    gains: NDArray[np.float64],
-    spreads: NDArray[np.float64],
-    times: float | None = 2.0,
-) -> Plan:
-    """The thresholds that send `share` of the reference to the dear model; `gains`, `spreads` are the segments'.
+def plan(reference: Reference, share: float, segments: int = 1, floors: Floors | None = None) -> Plan:
+    """The thresholds that send `share` of the reference to the dear model.
 
-    Rows are expected to gain what the router says, shifted so that each segment gains its `gains` on average. With
-    `times`, as many rows of a segment may go to the cheap model, least gain first, as keep their summed gain, plus k
-    spreads for each, below `times` the mean loss; k is the greatest for which the budget still goes round.
+    With floors, as many rows of a segment may go to the cheap model, least gain first, as keep an upper bound of what
+    the segment loses below a limit. That is `times` the mean loss, or little above the least for which the budget goes
+    round, where that is more: then the worst segment is kept as well as the budget can.
     """
-    rows = _Rows.of(reference, gains, spreads)
-    best, sureness = rows.routed(share, 0.0, inf), 0.0
-    if times is not None and len(gains) > 1:
-        low, high = -0.5, _SUREST
-        for _ in range(12):
-            middle = (low + high) / 2
-            found = _balanced(partial(rows.routed, share, middle), times)
-            if found is None:
-                high = middle
-            else:
-                low, best = middle, found
-                sureness = NormalDist().cdf(middle) if middle > 0 else 0.5
-    return _told(reference, best, sureness)
+    rows = _Rows.of(reference, segments, floors)
+    if floors is None:
+        return _told(reference, rows.routed(share, inf))
+    route = rows.within(share, floors.times) or rows.routed(share, rows.least(share, floors.slack))
+    limit = floors.times * route.loss
+    return _told(reference, route, limit, rows.sureness(route, limit))
 
 
 class _Route(NamedTuple):
     weak: NDArray[np.bool_]
     thresholds: NDArray[np.float64]
     loss: float
-    limit: float
 
 
 class _Rows(NamedTuple):
-    """Per reference row: what it gains, and what its segment has lost if the rows up to it went to the cheap model.
+    """Per reference row: what its segment loses if the rows up to it go to the cheap model.
 
-    `within` is the share of the segment up to the row, `lost` their summed gain over all of the segment.
+    `lost` is the mean of that, `spread` its standard deviation, and `bound` what it keeps below with the sureness asked
+    for, here and at each row before.
     """
 
     reference: Reference
-    gains: NDArray[np.float64]
-    within: NDArray[np.float64]
-    lost: NDArray[np.float64]
-    spreads: NDArray[np.float64]
     segments: int
+    lost: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    bound: NDArray[np.float64]
 
     @classmethod
-    def of(cls, reference: Reference, means: NDArray[np.float64], spreads: NDArray[np.float64]) -> _Rows:
-        given, codes, weights = reference
-        segments = max(len(means), 1)
+    def of(cls, reference: Reference, segments: int, floors: Floors | None) -> _Rows:
+        gains, codes, weights = reference
         totals = np.maximum(np.bincount(codes, weights, segments), 1e-300)
-        gains = given
-        if len(means):
-            gains = given + (means - np.bincount(codes, weights * given, segments) / totals)[codes]
-        within = _upto(codes, weights, segments) / totals[codes]
         lost = _upto(codes, weights * gains, segments) / totals[codes]
-        each = spreads[codes] if len(spreads) else np.zeros(len(codes))
-        return cls(reference, gains, within, lost, each, segments)
+        if floors is None:
+            return cls(reference, segments, lost, np.zeros(len(codes)), np.full(len(codes), -inf))
+        within = _upto(codes, weights, segments) / totals[codes]
+        requests = np.maximum(floors.requests * totals / weights.sum(), 1.0)
+        chance = within * (floors.noises**2 / requests)[codes]
+        spread = np.sqrt((floors.spreads[codes] * within) ** 2 + chance)
+        bound = lost + NormalDist().inv_cdf(floors.sureness) * spread
+        for k in range(segments):
+            bound[codes == k] = np.maximum.accumulate(bound[codes == k])
+        return cls(reference, segments, lost, spread, bound)
 
-    def routed(self, share: float, sureness: float, limit: float) -> _Route | None:
-        """Who goes where if no segment may lose more than the limit; None where the budget does not allow that."""
-        given, codes, weights = self.reference
-        # Gains rise within a segment, so that what is lost is convex: the rows below the limit are the first ones.
-        allowed = self.lost + sureness * self.spreads * self.within <= limit
-        budget = (1 - share) * float(weights.sum())
+    def routed(self, share: float, limit: float) -> _Route:
+        """Who goes where if no segment may lose more than the limit; fewer than the share say are spared."""
+        gains, codes, weights = self.reference
+        allowed = self.bound <= limit
         used = np.cumsum(weights * allowed)
-        if used[-1] < budget - 1.0:
-            return None
-        weak = allowed & (used <= budget + 1e-9)
+        weak = allowed & (used <= (1 - share) * float(weights.sum()) + 1e-9)
         over = np.flatnonzero(allowed & ~weak)
-        common = float(given[over[0]]) if len(over) else inf
-        bounds = np.full(self.segments, inf)
+        common = float(gains[over[0]]) if len(over) else inf
+        first = np.full(self.segments, inf)
         # From the end, so that the first row of a segment that is not allowed remains.
         shut = np.flatnonzero(~allowed)[::-1]
-        bounds[codes[shut]] = given[shut]
-        loss = float(weights[weak] @ self.gains[weak]) / float(weights.sum())
-        return _Route(weak, np.minimum(bounds, common), loss, limit)
+        first[codes[shut]] = gains[shut]
+        loss = float(weights[weak] @ gains[weak]) / float(weights.sum())
+        return _Route(weak, np.minimum(first, common), loss)
+
+    def goes_round(self, share: float, limit: float) -> bool:
+        """May as many rows go to the cheap model as the budget wants?"""
+        weights = self.reference.weights
+        return float(weights[self.bound <= limit].sum()) >= (1 - share) * float(weights.sum()) - 1e-9
+
+    def within(self, share: float, times: float) -> _Route | None:
+        """The route of the loosest limit that is at most `times` the mean loss that follows; None where none is."""
+        low, high, best = 0.0, float(self.bound.max()), None
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            found = self.routed(share, middle) if self.goes_round(share, middle) else None
+            if found is not None and middle > times * found.loss:
+                high = middle
+            else:
+                low, best = middle, found or best
+        return best
+
+    def least(self, share: float, slack: float) -> float:
+        """The least limit for which the budget goes round, and a slack above."""
+        low, high = float(self.bound.min()), float(self.bound.max())
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if self.goes_round(share, middle) else (middle, high)
+        return high + slack * abs(high)
+
+    def sureness(self, route: _Route, limit: float) -> float:
+        """The least chance, over the segments, that what a segment loses keeps to the limit."""
+        last = np.full(self.segments, -1)
+        sent = np.flatnonzero(route.weak)
+        last[self.reference.codes[sent]] = sent
+        ends = last[last >= 0]
+        slack = (limit - self.lost[ends]) / np.maximum(self.spread[ends], 1e-12)
+        return NormalDist().cdf(float(slack.min())) if len(ends) else 1.0
 
 
 def _upto(codes: NDArray[np.int64], values: NDArray[np.float64], segments: int) -> NDArray[np.float64]:
@@ -145,25 +179,11 @@ def _upto(codes: NDArray[np.int64], values: NDArray[np.float64], segments: int) 
     return found
 
 
-def _balanced(find: Callable[[float], _Route | None], times: float) -> _Route | None:
-    """The loosest limit that is at most `times` the mean loss that follows from it."""
-    low, high, best = 0.0, 1.0, None
-    for _ in range(20):
-        middle = (low + high) / 2
-        found = find(middle)
-        if found is not None and middle > times * found.loss:
-            high = middle
-        else:
-            low, best = middle, found or best
-    return best
-
-
-def _told(reference: Reference, route: _Route | None, sureness: float) -> Plan:
-    assert route is not None
-    n = len(reference.gains)
-    worth = float(reference.weights.sum() ** 2 / (reference.weights**2).sum())
-    share = 1.0 - float(reference.weights[route.weak].sum() / reference.weights.sum())
+def _told(reference: Reference, route: _Route, limit: float = inf, sureness: float = 1.0) -> Plan:
+    n, weights = len(reference.gains), reference.weights
+    worth = float(weights.sum() ** 2 / (weights**2).sum())
+    share = 1.0 - float(weights[route.weak].sum() / weights.sum())
     hits, rows = round(share * worth), max(1, round(worth))
     low, high = lower_rate(hits, rows, 0.025), upper_rate(hits, rows, 0.025)
     sent = Measurement("strong_share", share, n, min(low, share), max(high, share))
-    return Plan(tuple(route.thresholds.tolist()), sent, route.loss, route.limit, sureness)
+    return Plan(tuple(route.thresholds.tolist()), sent, route.loss, limit, sureness)

@@ -52,11 +52,11 @@ def curve_of(
     ranks = np.unique(score, return_inverse=True)[1]
     gap = float(better.mean())
     recovered = _recovered(ranks, better, np.ones(n))
-    figures = _figures(recovered, gap)
+    figures = figures_of(recovered, gap)
     spread = []
     for _ in range(resamples):
         counts = draws.multinomial(n, np.full(n, 1 / n)).astype(np.float64)
-        spread.append(_figures(_recovered(ranks, better, counts), float(counts @ better) / n))
+        spread.append(figures_of(_recovered(ranks, better, counts), float(counts @ better) / n))
     names = ("apgr", "cpt50", "cpt80")
     apgr, cpt50, cpt80 = (_told(names[k], figures[k], [row[k] for row in spread], n, where) for k in range(3))
     ideal = _recovered(np.unique(better, return_inverse=True)[1], better, np.ones(n))
@@ -65,7 +65,7 @@ def curve_of(
         (share, base + float(np.interp(share, *recovered)), base + gap * share, base + float(np.interp(share, *ideal)))
         for share in np.linspace(0, 1, 101).tolist()
     )
-    return Curve(n, base + gap, base, apgr, cpt50, cpt80, _figures(ideal, gap)[0], points)
+    return Curve(n, base + gap, base, apgr, cpt50, cpt80, figures_of(ideal, gap)[0], points)
 
 
 def _checked(gains: ArrayLike, strong: ArrayLike, weak: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -88,7 +88,8 @@ def _recovered(
     return np.append(0.0, np.cumsum(sent) / n), np.append(0.0, np.cumsum(added) / n)
 
 
-def _figures(recovered: tuple[NDArray[np.float64], NDArray[np.float64]], gap: float) -> tuple[float, float, float]:
+def figures_of(recovered: tuple[NDArray[np.float64], NDArray[np.float64]], gap: float) -> tuple[float, float, float]:
+    """APGR, CPT50 and CPT80 of rising shares from 0 to 1 and the accuracy that each adds, up to the gap."""
     shares, added = recovered
     if abs(gap) < 1e-12:
         return (np.nan, np.nan, np.nan)
@@ -111,8 +112,3 @@ def _told(name: str, value: float, spread: list[float], n: int, where: str) -> M
     known = np.array(spread)[np.isfinite(spread)]
     low, high = np.quantile(known, (0.025, 0.975)) if len(known) else (value, value)
     return Measurement(name, value, n, min(float(low), value), max(float(high), value), where=where)
-
-
-def random_apgr(gains: ArrayLike, strong: ArrayLike, weak: ArrayLike, rng: np.random.Generator) -> float:
-    """What the same curve gives where gains are shuffled: about one half."""
-    return curve_of(rng.permutation(np.asarray(gains)), strong, weak, resamples=0).apgr.value

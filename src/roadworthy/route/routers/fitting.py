@@ -18,8 +18,7 @@ from roadworthy.route.routers.labelled import Labelled, checked
 from roadworthy.route.routers.logistic import Folded, fit_folds, sigmoid, stretched
 from roadworthy.route.routers.packed import Packed
 from roadworthy.route.routers.reading import Category, Column, Number, Scale, Vector
-from roadworthy.route.routers.router import AnyPart, Lines, Router, RouterFile, Settings
-from roadworthy.route.routers.router import Rows as Reference
+from roadworthy.route.routers.router import AnyPart, Lines, ReferenceRows, Router, RouterFile, Settings
 from roadworthy.route.routers.segments import Segments
 from roadworthy.route.routers.sparse import beside
 from roadworthy.route.routers.texts import Text
@@ -169,7 +168,7 @@ def _reference(
     segments: Sequence[str],
     shrunk: Segments,
     tag: str,
-) -> tuple[Reference, Scale]:
+) -> tuple[ReferenceRows, Scale]:
     """The rows that thresholds and strangeness are taken from: traffic, or else the labelled rows as left out."""
     given, names = traffic
     odds = left_out
@@ -190,7 +189,7 @@ def _reference(
     gains, codes = _gains(odds), _codes(segments, shrunk, len(odds))
     # Segments without a label go to the strong model whatever the threshold, and have no part in it.
     kept = np.flatnonzero(codes >= 0)
-    rows = Reference(
+    rows = ReferenceRows(
         Packed.of(gains[kept]), Packed.of(codes[kept], "<u2"), Packed.of(weights[kept]), Packed.of(signals)
     )
     return rows, scales

@@ -49,6 +49,7 @@ def of_training(training: TrainingRows) -> Labelled:
 
 
 def checked(rows: Labelled, tag: str = "") -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The labels and the weights, of mean 1. Raises BadData where nothing can be learnt from the rows."""
     strong, weak = np.asarray(rows.strong, np.float64), np.asarray(rows.weak, np.float64)
     n = len(strong)
     weights = np.ones(n) if rows.weights is None else np.asarray(rows.weights, np.float64)

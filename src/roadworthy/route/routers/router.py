@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from math import exp, inf
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ from roadworthy.core.errors import BadData, BadRequest, SpecError
 from roadworthy.core.measure import Measurement
 from roadworthy.core.wire import Request, Response
 from roadworthy.route.routers.after import seen_in
-from roadworthy.route.routers.budgets import Plan, Reference, plan
+from roadworthy.route.routers.budgets import Floors, Plan, Reference, plan
 from roadworthy.route.routers.packed import Packed
 from roadworthy.route.routers.reading import Category, Column, Number, Said, Scale, Vector
 from roadworthy.route.routers.segments import Segments
@@ -27,7 +27,7 @@ from roadworthy.route.routers.texts import Text
 from roadworthy.route.routers.watch import Watch
 
 AnyPart = Text | Vector | Number | Category
-VERSION = 1
+VERSION = 2
 
 
 class Gain(Struct, frozen=True):
@@ -58,7 +58,7 @@ class Lines(Struct, frozen=True):
     intercepts: tuple[float, float]
 
 
-class Rows(Struct, frozen=True):
+class ReferenceRows(Struct, frozen=True):
     """Rows like those to come, from which thresholds follow: their gains, segments (codes) and weights.
 
     `signals` (n, 1 or 3) are their strangeness and, where they were no labelled rows, the log-odds of both models.
@@ -73,8 +73,9 @@ class Rows(Struct, frozen=True):
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a router is asked for: the `share` to send before an answer, and `share_after` of the answers seen.
 
-    No segment's loss is to exceed `times` the mean loss (None: no floors). A row with a p-value below `odd_below` is
-    odd, and after an alarm of the stream (false in at most `alarm` of unchanged streams; 0: none) every row is.
+    No segment's loss is to exceed `times` the mean loss (None: no floors) over so many `requests` of all segments, and
+    what it may be at most is known with so much `sureness`. A row with a p-value below `odd_below` is odd, and after an
+    alarm of the stream (false in at most `alarm` of unchanged streams; 0: none) every row is.
     """
 
     share: float = 0.5
@@ -82,6 +83,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     times: float | None = 2.0
     odd_below: float = 0.001
     alarm: float = 0.01
+    sureness: float = 0.975
+    requests: int = 10_000
 
     def __post_init__(self) -> None:
         for name in ("share", "share_after", "odd_below", "alarm"):
@@ -89,13 +92,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"`{name}` must be between 0 and 1, got {getattr(self, name)!r}")
         if self.times is not None and self.times < 1:
             raise ValueError(f"`times` must be at least 1: no segment can do better than all; got {self.times!r}")
+        if not 0.5 <= self.sureness < 1:
+            raise ValueError(f"`sureness` must be at least 0.5 and below 1, got {self.sureness!r}")
+        if self.requests < 1:
+            raise ValueError(f"`requests` must be at least 1, got {self.requests!r}")
 
 
 class RouterFile(Struct, frozen=True):
     """All that a router is, as its JSON file holds it. `tag` names the request's tag with its segment."""
 
     before: Lines
-    reference: Rows
+    reference: ReferenceRows
     scales: Scale
     segments: Segments = Segments()
     tag: str = ""
@@ -105,6 +112,13 @@ class RouterFile(Struct, frozen=True):
     settings: Settings = Settings()
     labels: int = 0
     version: int = VERSION
+
+
+class _Bars(NamedTuple):
+    """The thresholds of a plan by segment, and the only one where there are no segments."""
+
+    each: Mapping[str, float]
+    common: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,16 +150,16 @@ class Router:
 
     def ready(self) -> Router:
         """The router with all worked out that the first request would wait for: milliseconds."""
-        self._scorers, self._strange, self._thresholds, self._common  # noqa: B018
+        self._scorers, self._strange, self._bars  # noqa: B018
         if self.file.after is not None:
-            self._after, self._thresholds_after, self._common_after  # noqa: B018
+            self._after, self._bars_after  # noqa: B018
         return self
 
     def gain(self, request: Request) -> Gain:
         """What is expected before anybody answers. Raises BadRequest where an input that it reads is missing."""
         strong, weak, strangeness = self._before(request)
         signals = (strangeness, strong, weak)
-        return self._told(strong, weak, request, signals, self._thresholds, self._common)
+        return self._told(strong, weak, request, signals, self._bars)
 
     def gain_after(self, request: Request, response: Response) -> Gain:
         """What is expected once the cheap model has answered `response`."""
@@ -159,7 +173,7 @@ class Router:
             said = score(value)
             after_strong, after_weak = after_strong + said[0], after_weak + said[1]
         signals = (strangeness, strong, weak)
-        return self._told(after_strong, after_weak, request, signals, self._thresholds_after, self._common_after)
+        return self._told(after_strong, after_weak, request, signals, self._bars_after)
 
     def threshold_for(self, share: float, segment: str = "") -> float:
         """The gain from which a row of the segment goes to the dear model, if `share` of all rows may.
@@ -212,12 +226,11 @@ class Router:
         weak: float,
         request: Request,
         signals: tuple[float, ...],
-        thresholds: Mapping[str, float],
-        common: float,
+        bars: _Bars,
     ) -> Gain:
         right, also = 1 / (1 + exp(-max(-500.0, strong))), 1 / (1 + exp(-max(-500.0, weak)))
         segment = request.tags.get(self.file.tag, "") if self.file.tag else ""
-        threshold = thresholds.get(segment, -inf) if thresholds else common
+        threshold = bars.each.get(segment, -inf) if bars.each else bars.common
         strange = self._strange
         p_value = (1 + len(strange) - bisect_left(strange, signals[0])) / (1 + len(strange))
         odd = p_value < self.settings.odd_below or threshold == -inf
@@ -262,26 +275,28 @@ class Router:
             raise BadData("this router does not look at answers, so that there are no thresholds after one")
         else:
             reference = Reference.of(file.after_gains.array(), file.after_codes.array().astype(np.int64))
-        gains, spreads = (np.array(column) for column in (file.segments.gains, file.segments.spreads))
-        return plan(reference, share, gains, spreads, self.settings.times)
+        return plan(reference, share, max(1, len(file.segments.names)), self._floors)
+
+    @property
+    def _floors(self) -> Floors | None:
+        known, asked = self.file.segments, self.settings
+        if asked.times is None or len(known.names) < 2:
+            return None
+        spreads, noises = np.array(known.spreads), np.array(known.noises)
+        return Floors(spreads, noises, asked.times, asked.sureness, asked.requests)
 
     @cached_property
-    def _thresholds(self) -> Mapping[str, float]:
-        found = self.plan_for(self.settings.share).thresholds
-        return dict(zip(self.file.segments.names, found, strict=True)) if self.file.segments.names else {}
+    def _bars(self) -> _Bars:
+        return self._bars_of(self.plan_for(self.settings.share))
 
     @cached_property
-    def _common(self) -> float:
-        return self.plan_for(self.settings.share).thresholds[0]
+    def _bars_after(self) -> _Bars:
+        return self._bars_of(self.plan_for(self.settings.share_after, after=True))
 
-    @cached_property
-    def _thresholds_after(self) -> Mapping[str, float]:
-        found = self.plan_for(self.settings.share_after, after=True).thresholds
-        return dict(zip(self.file.segments.names, found, strict=True)) if self.file.segments.names else {}
-
-    @cached_property
-    def _common_after(self) -> float:
-        return self.plan_for(self.settings.share_after, after=True).thresholds[0]
+    def _bars_of(self, found: Plan) -> _Bars:
+        names = self.file.segments.names
+        each = dict(zip(names, found.thresholds, strict=True)) if names else {}
+        return _Bars(each, found.thresholds[0])
 
 
 class Guarded:

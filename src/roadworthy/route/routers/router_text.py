@@ -61,8 +61,10 @@ def plan_lines(plan: Plan, found: RouterFit) -> list[str]:
         return [*lines, "  no floors: no segment is kept from paying for the others"]
     asked = found.file.settings
     lines.append(
-        f"  no segment is to lose more than {plan.limit:.4g} over {asked.requests:,} requests; each keeps to that with "
-        f"{plan.sureness:.0%} sureness or more{'' if plan.sureness >= asked.sureness else ': judge more rows'}"
+        f"  no segment is to lose more than {plan.limit:.4g} over {asked.requests:,} requests; by the router's own gains "
+        f"each keeps to that with {plan.sureness:.0%} sureness or more"
+        f"{'' if plan.sureness >= asked.sureness else ': judge more rows'}. Gains learnt from few rows are too bold: "
+        f"`roadworthy route report` tells what segments really lose"
     )
     least = sorted(zip(plan.thresholds, names, strict=True))[:3]
     return [*lines, f"  most readily sent: {', '.join(f'{name} (from a gain of {bar:.3g})' for bar, name in least)}"]

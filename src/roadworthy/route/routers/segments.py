@@ -19,13 +19,15 @@ _STRENGTHS = (2.0, 3.0, 5.0, 8.0, 12.0, 18.0, 27.0, 40.0, 60.0, 100.0, 200.0)
 class Segments(Struct, frozen=True):
     """Per segment, by name: the labelled rows, the mean gain and its standard deviation.
 
-    `strength` is how many rows what all segments share counts for.
+    `noises` are the standard deviations of a single row's gain, and `strength` is how many rows what all segments share
+    counts for.
     """
 
     names: tuple[str, ...] = ()
     rows: tuple[float, ...] = ()
     gains: tuple[float, ...] = ()
     spreads: tuple[float, ...] = ()
+    noises: tuple[float, ...] = ()
     strength: float = 0.0
 
     @classmethod
@@ -56,18 +58,21 @@ class Segments(Struct, frozen=True):
         told = np.array([_posterior(counts, strength * mean) for strength in _STRENGTHS])
         gains = shares @ told[:, 0]
         spreads = np.sqrt(shares @ (told[:, 1] + (told[:, 0] - gains) ** 2))
-        known, each, means, sds = (tuple(found.tolist()) for found in (names, worth, gains, spreads))
-        return cls(known, each, means, sds, float(np.exp(shares @ np.log(_STRENGTHS))))
+        noises = np.sqrt(shares @ told[:, 2])
+        strength = float(np.exp(shares @ np.log(_STRENGTHS)))
+        known, each, means, sds, rough = (tuple(c.tolist()) for c in (names, worth, gains, spreads, noises))
+        return cls(known, each, means, sds, rough, strength)
 
 
 def _posterior(
     counts: NDArray[np.float64], prior: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The mean gain of each segment and its variance, given the prior."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of each segment, given the prior: the mean gain, the variance of that, and the variance of one row's gain."""
     size = counts.sum(axis=1) + prior.sum()
     only_strong, only_weak = ((counts + prior)[:, :2] / size[:, None]).T
     gains = only_strong - only_weak
-    return gains, (only_strong + only_weak - gains**2) / (size + 1)
+    noise = only_strong + only_weak - gains**2
+    return gains, noise / (size + 1), noise
 
 
 def _likelihood(counts: NDArray[np.float64], prior: NDArray[np.float64]) -> float:
