@@ -125,7 +125,9 @@ def fit_each_class(
 def _checked(labels: ArrayLike, cheap: Sequence[Cheap]) -> tuple[list[Cheap], Rows]:
     truth = floats(labels, "labels of classes")
     if truth.ndim != 1 or not np.isfinite(truth).all() or (truth < 0).any() or np.mod(truth, 1).any():
-        raise BadData("labels of classes are their numbers 0, 1, ...; some of these are missing, negative or no number")
+        raise BadData(
+            "labels of classes are their numbers 0, 1, ...; some of these are missing, negative or no whole numbers"
+        )
     if not len(truth) or any(len(c.predicted) != len(truth) or len(c.confidence) != len(truth) for c in cheap):
         raise BadData(f"{len(truth):,} labels need as many predictions and confidences of each level, and some rows")
     if len(np.unique(truth)) < 2 and all(len(np.unique(c.predicted)) > 1 for c in cheap):
