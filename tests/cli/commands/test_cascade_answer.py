@@ -16,7 +16,6 @@ import pytest
 from roadworthy.cli.bought import Bought
 from roadworthy.cli.cascade_telling import TableAnswered
 from roadworthy.cli.cascading import ask_members
-from roadworthy.cli.commands.cascade import _progress
 from roadworthy.cli.flows import read
 from roadworthy.cli.table_cascade import Saved
 from roadworthy.core.project import read_project
@@ -193,12 +192,6 @@ def test_an_interrupted_run_says_how_to_go_on(two, table, tmp_path, watched):
     assert said.startswith(f"stopped; go on with: roadworthy cascade answer {table} {out} --agreement 0.9")
     assert said.strip().endswith("--resume")
     assert "Traceback" not in said
-
-
-def test_without_a_terminal_there_is_no_bar(capsys):
-    with _progress(quiet=False) as tell:
-        tell(10, 100, 3)
-    assert capsys.readouterr().err == ""
 
 
 def test_a_last_member_that_is_away_stops_the_run_which_goes_on_later(call, two, table, tmp_path, watched):

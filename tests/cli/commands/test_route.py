@@ -52,7 +52,7 @@ def test_one_model_needs_no_router(call, released):
     out = released / "r.json"
     refused = call("route", "fit", "--rows", "production", "--out", out, "--project", released)
     assert refused.code == 2
-    assert "two members" in refused.err
+    assert "two models or more" in refused.err
 
 
 def test_a_router_learnt_from_traffic_reads_the_tag_that_the_requests_have(call, two, answered):

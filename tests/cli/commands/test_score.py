@@ -15,9 +15,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from roadworthy.cli.commands.score import _progress
 from roadworthy.cli.flows import handler_of
 from roadworthy.cli.opening import existing_state
+from roadworthy.cli.tables_out import progress
 from roadworthy.core.project import read_project
 from roadworthy.core.wire import Request, Tensor
 from roadworthy.registry.releases import Registry
@@ -316,6 +316,6 @@ def test_an_output_that_cannot_be_written_is_told(call, released, table):
 
 
 def test_without_a_terminal_there_is_no_bar(capsys):
-    with _progress(quiet=False) as tell:
+    with progress("scoring", quiet=False) as tell:
         tell(10, 100)
     assert capsys.readouterr().err == ""
