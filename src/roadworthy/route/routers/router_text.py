@@ -61,8 +61,8 @@ def plan_lines(plan: Plan, found: RouterFit) -> list[str]:
         return [*lines, "  no floors: no segment is kept from paying for the others"]
     asked = found.file.settings
     lines.append(
-        f"  no segment is to lose more than {plan.limit:.4g} over {asked.requests:,} requests; by the router's own gains "
-        f"each keeps to that with {plan.sureness:.0%} sureness or more"
+        f"  no segment is to lose more than {plan.limit:.4g} over {asked.requests:,} requests; by the router's own "
+        f"gains each keeps to that with {plan.sureness:.0%} sureness or more"
         f"{'' if plan.sureness >= asked.sureness else ': judge more rows'}. Gains learnt from few rows are too bold: "
         f"`roadworthy route report` tells what segments really lose"
     )
