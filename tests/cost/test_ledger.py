@@ -53,7 +53,7 @@ def routed(n: int = 1500, **settings: Any) -> list[Record]:
 def test_a_planted_router_that_escalates_60_percent_where_30_were_planned_is_a_net_loss() -> None:
     kept, broken = (ledger(planted(share), MEMBERS, planned_share=0.3) for share in (0.3, 0.6))
     assert kept.verdict.decision == "pass"
-    assert kept.verdict.because.startswith("cheaper than large alone by 0.2")
+    assert kept.verdict.because.startswith("cheaper than large alone by 232.3 usd per 1,000 rows")
     assert broken.verdict.decision == "fail"
     assert broken.verdict.because.startswith("net loss: large alone would have been cheaper by 0.0")
     assert "went to large where 30.0% was planned, and it pays up to 53.9%" in broken.verdict.because

@@ -134,7 +134,7 @@ def test_markdown_has_the_diagram_as_a_table(rich):
 
 
 def test_the_price_of_the_models_is_not_told_as_that_of_the_machine(rich):
-    told = replace(rich.cost, conditions={"models": "what the answers tell that they cost, 0.002 USD a row"})
+    told = replace(rich.cost, conditions={"models": "2 USD per 1,000 rows, as the answers tell"})
     text = gap_markdown(replace(rich, cost=told))
-    assert "With models what the answers tell that they cost, 0.002 USD a row." in text
+    assert "With models 2 USD per 1,000 rows, as the answers tell." in text
     assert "in vain or not" in text

@@ -91,8 +91,8 @@ def members_of(spec: Spec) -> tuple[Release, dict[str, Path]]:
     """The project's members as a release whose policy is not fitted yet, and their files. Raises SpecError."""
     if not spec.model.members:
         raise SpecError(
-            f"the project in {str(spec.root)!r} names no `model.members`: a cascade or a router takes two models "
-            f"or more, the cheapest first"
+            f"{str(spec.file)!r} names no `model.members`: a cascade or a router takes two models or more, the "
+            f"cheapest first"
         )
     model = msgspec.structs.replace(spec.model, policy=UNFITTED, policy_file="")
     return lab_release(msgspec.structs.replace(spec, model=model), 0.0, "cascade")

@@ -16,13 +16,13 @@ from roadworthy.evaluate.process.cold_start import ColdStart, cold_start
 
 def starts(spec: Spec, repeats: int = 6, answers: int = 30) -> ColdStart:
     """So many starts of the project's model, each in an interpreter of its own, with so many answers."""
-    child = ["-m", "roadworthy.evaluate.process.cold_child", "roadworthy.cli.cold:loaded", str(spec.root.resolve())]
+    child = ["-m", "roadworthy.evaluate.process.cold_child", "roadworthy.cli.cold:loaded", str(spec.file.resolve())]
     return cold_start([sys.executable, *child, "--answers", str(answers)], repeats=repeats)
 
 
 def loaded(project: str) -> Callable[[], Awaitable[Response]]:
     """What answers the first row of production, again and again."""
-    spec = read_project(Path(project) / "roadworthy.yaml")
+    spec = read_project(Path(project))
     handler = handler_in(spec)
     row = read(spec, "production").take(slice(0, 1))
 

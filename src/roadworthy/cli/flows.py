@@ -62,7 +62,7 @@ def read(spec: Spec, table: str) -> Sample:
 
     file = getattr(spec.data, table)
     if not file:
-        raise SpecError(f"{spec.root / 'roadworthy.yaml'} names no `data.{table}`, which this needs")
+        raise SpecError(f"{spec.file} names no `data.{table}`, which this needs")
     asked = spec.application
     return read_sample(spec.path(file), spec.data.columns, asked.inputs, asked.task, asked.classes)
 
@@ -82,7 +82,7 @@ def lab_release(spec: Spec, at: float, by: str) -> tuple[Release, dict[str, Path
         told = (
             "names no `model.file`: write one, or measure a model that runs elsewhere with `roadworthy gap --endpoint`"
         )
-        raise SpecError(f"{spec.root / 'roadworthy.yaml'} {told}")
+        raise SpecError(f"{spec.file} {told}")
     release = Release(
         name=f"{spec.application.name}-lab",
         artifacts=(),

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 
 def project_option(parser: argparse.ArgumentParser) -> None:
-    """`--project DIR`: where `roadworthy.yaml` is."""
-    parser.add_argument("--project", type=Path, default=Path(), metavar="DIR", help="folder of roadworthy.yaml (.)")
+    """`--project PATH`: where `roadworthy.yaml` is, or another project file."""
+    parser.add_argument(
+        "--project", type=Path, default=Path(), metavar="PATH", help="folder of roadworthy.yaml, or a project file (.)"
+    )
 
 
 def state_option(parser: argparse.ArgumentParser) -> None:

@@ -71,7 +71,7 @@ class Server:
             "roadworthy.cli",
             "serve",
             "--project",
-            str(self.spec.root),
+            str(self.spec.file),
             "--state",
             str(self.state),
         ]

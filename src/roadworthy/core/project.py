@@ -98,7 +98,7 @@ class _Reader:
         node = self.compose(self.text())
         found = self.read(node, Spec, ())
         self.finish()
-        spec: Spec = replace(found, root=self.file.parent)
+        spec: Spec = replace(found, root=self.file.parent, name=Path(self.file.name))
         return spec
 
     def fault(self, line: int, what: str) -> Any:
@@ -162,7 +162,7 @@ class _Reader:
 
     def struct(self, node: yaml.Node, kind: type[Struct], place: Place) -> Any:
         hints = typing.get_type_hints(kind)
-        # A Path is never written in the file: `root` is where the file stands.
+        # A Path is never written in the file: `root` and `name` are where the file stands.
         allowed = {f.name: f for f in fields(kind) if hints[f.name] is not Path}
         before = len(self.faults)
         values: dict[str, Any] = {}

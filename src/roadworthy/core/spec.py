@@ -374,7 +374,7 @@ class Scenario(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
 
 
 class Spec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A whole project file. `root` is the folder it stands in; paths in it are relative to that."""
+    """A whole project file. `root` is its folder, to which the paths in it are relative, and `name` what it is called."""
 
     application: Application
     data: Data
@@ -393,6 +393,12 @@ class Spec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     prepare: str = ""
     scenarios: tuple[Scenario, ...] = ()
     root: Path = Path()
+    name: Path = Path("roadworthy.yaml")
+
+    @property
+    def file(self) -> Path:
+        """The project file itself: what another process opens to see the same project."""
+        return self.root / self.name
 
     @property
     def signature(self) -> Signature:

@@ -298,11 +298,15 @@ def _verdict(measured: Mapping[tuple[str, str], Measurement], strong: str, plann
     plan = "" if planned_share is None else f" where {planned_share:.1%} was planned"
     breaks = f", and it pays up to {even.value:.1%}" if even.n else ""
     said = f"{share.value:.1%} of the rows went to {strong}{plan}{breaks}"
-    each = f"{saving.value:.4g} usd a row [{saving.low:.4g}, {saving.high:.4g}]"
+    each = _per_1k(saving.value, saving.low, saving.high)
     if saving.high < 0:
-        lost = f"{-saving.value:.4g} usd a row [{-saving.high:.4g}, {-saving.low:.4g}]"
+        lost = _per_1k(-saving.value, -saving.high, -saving.low)
         because = f"net loss: {strong} alone would have been cheaper by {lost}; {said}"
         return Verdict("fail", because, "saving", evidence)
     if saving.low > 0:
         return Verdict("pass", f"cheaper than {strong} alone by {each}; {said}", "saving", evidence)
     return Verdict("wait", f"the saving of {each} may be none; {said}", "saving", evidence)
+
+
+def _per_1k(value: float, low: float, high: float) -> str:
+    return f"{1000 * value:.4g} usd per 1,000 rows [{1000 * low:.4g}, {1000 * high:.4g}]"

@@ -87,6 +87,19 @@ def test_a_shifted_stream_alarms_after_answers_too_and_falls_back_to_the_dear_mo
     assert asked == ["large"] * 5, "nobody pays for the cheap model any more"
 
 
+def test_after_an_alarm_a_share_still_asks_both_so_that_a_router_can_learn_anew_and_none_is_explored(router):
+    prices = {"small": 1e-6, "large": 1e-5}
+    handler, guarded, asked = routing(router, audit=0.3, explore=0.3, usd_per_day=1.0, usd=prices)
+    ask(handler, shifted(60))
+    assert guarded.watch.alarmed
+    asked.clear()
+    ways = [got.path for got in ask(handler, shifted(300))]
+    assert asked.count("large") == 300, "the dear model answers each"
+    # Four standard deviations of a share of 0.3 among 300 are 0.106.
+    assert 58 <= asked.count("small") <= 122
+    assert any("comparison" in step.because and "propensity 0.3" in step.because for way in ways for step in way)
+
+
 @pytest.mark.parametrize("when", ["before", "after", "both"])
 def test_each_request_is_watched_once_and_a_mirrored_one_never(router, when):
     handler, guarded, _ = routing(router, when=when)

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> Outcome:
     state = args.state or spec.state
     live = args.clock == "wall"
     looked = looking(spec, state, args.look_seconds) if live else nullcontext()
-    tidied = tended(spec.root, state) if live and not args.no_tend else nullcontext()
+    tidied = tended(spec.file, state) if live and not args.no_tend else nullcontext()
     with looked, tidied:
         serve(spec, state, host, port, args.admin_port, args.grpc_port, args.clock)
     return Outcome({"stopped": True}, "stopped")

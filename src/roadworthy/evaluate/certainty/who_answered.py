@@ -158,7 +158,7 @@ def priced(machine: Measurement | None, found: WhoAnswered | None) -> Measuremen
     if found is None or not found.usd_per_row.n:
         return machine
     told, local = found.usd_per_row, machine
-    parts: dict[str, Any] = {"models": f"what the answers tell that they cost, {told.value:.3g} USD a row"}
+    parts: dict[str, Any] = {"models": f"{1000 * told.value:.3g} USD per 1,000 rows, as the answers tell"}
     if local is None or not local.n or not found.unpriced:
         local = Measurement("usd_per_1k", 0.0, 1, 0.0, 0.0, "usd")
     else:

@@ -21,7 +21,7 @@ from roadworthy.route.answering.audits import audit_step
 from roadworthy.route.answering.cap import Cap, Granting
 from roadworthy.route.answering.levels import CUT, Judged, Level, flat, output_of
 from roadworthy.route.answering.member import Member, NotAsked, is_theirs, own_step, reason, waits_until
-from roadworthy.route.answering.parted import Place, whole
+from roadworthy.route.answering.parted import Place, way_within, whole
 
 RETRY_SECONDS = 10.0
 UNBOUNDED = Cap()
@@ -129,7 +129,7 @@ class Climb:
         for number in range(self._top + 1):
             rows = self._rows(number, journey)
             if rows:
-                self.sent += len(rows) if number == 1 else 0
+                self.sent += len(journey.left) if number == 1 else 0  # audits go there, too, and are not sent on
                 await self._ask(number, rows, journey)
             if not journey.left and not journey.audited:
                 break
@@ -229,7 +229,7 @@ class Climb:
         journey.took(response)
         audited, left = set(journey.audited), []
         for j, k in enumerate(rows):
-            inner, usd = response.row_path(j), member.cost(response, j, len(rows))
+            inner, usd = way_within(response, j, len(rows)), member.cost(response, j, len(rows))
             journey.pay(usd)
             if k in audited:
                 mine, theirs = journey.decided[k], judged[j].decided

@@ -332,7 +332,7 @@ class GuardedAfter(Guarded):
     """The same where the router also looks at the cheap model's answers."""
 
     def gain_after(self, request: Request, response: Response) -> Gain:
-        """What the router says of an answer; in policies that look only after one, the watch sees nothing."""
+        """What the router says of an answer; the watch sees each request in `gain`, asked before."""
         found = self.router.gain_after(request, response)
         return msgspec.structs.replace(found, odd=True) if self.watch is not None and self.watch.alarmed else found
 

@@ -11,15 +11,18 @@ from roadworthy.route.routing.sessions import Session, Sessions
 
 
 class Choice:
-    """One row's decision. `free` rows may be drawn for a comparison; the others have no chance to be.
+    """One row's decision. `free` rows may be drawn to be explored, `audited` ones to ask both.
 
     `wanted` is what the router wanted, where a session stays elsewhere.
     """
 
-    __slots__ = ("free", "strong", "wanted", "why")
+    __slots__ = ("audited", "free", "strong", "wanted", "why")
 
-    def __init__(self, strong: bool, why: str, free: bool = True, wanted: bool | None = None) -> None:
+    def __init__(
+        self, strong: bool, why: str, free: bool = True, wanted: bool | None = None, audited: bool | None = None
+    ) -> None:
         self.strong, self.why, self.free = strong, why, free
+        self.audited = free if audited is None else audited
         self.wanted = strong if wanted is None else wanted
 
     def __repr__(self) -> str:
@@ -90,7 +93,8 @@ class Chooser:
         found = None if self.router is None else self.router.gain(request)
         if found is not None and found.odd:
             why = found.because or "unlike what the router was fitted on"
-            return Choice(True, f"{why}: {self.strong.name} answers", free=False)
+            # The strong one answers, whatever is drawn; what the weak one would have said is how a router learns anew.
+            return Choice(True, f"{why}: {self.strong.name} answers", free=False, audited=True)
         if found is None or self._weak_first:
             return Choice(False, f"{self.weak.name} answers first")
         return self._by_gain(found)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from roadworthy.core.wire import Request
 from roadworthy.route.answering.budget import Budget
 from roadworthy.route.answering.member import Member
+from roadworthy.route.routing.choosing import Choice
 
 
 class Shares(NamedTuple):
@@ -29,20 +30,21 @@ class Comparing:
         self._salt = f"{salt}\0".encode()
         self._on = audit + explore > 0
 
-    def shares(self, request: Request, other: Member, free: bool, must_see_both: bool) -> Shares:
+    def shares(self, request: Request, other: Member, choice: Choice, must_see_both: bool) -> Shares:
         """The chances of this request, known before anything is drawn: none where the budget has no room for it.
 
         A look at the cheap answer decides about the dear one, and what would have been seen must be known: under
         `must_see_both` whoever would be asked alone is asked beside.
         """
-        if not (self._on and free) or request.shadow:
+        if not (self._on and choice.audited) or request.shadow:
             return NEVER
         usd = None if other.worst_usd is None else other.worst_usd * request.n
         if usd is None or not self.budget.allows(usd):
             return NEVER
+        explore = self.explore if choice.free else 0.0
         if must_see_both:
-            return Shares(self.audit + self.explore, 0.0, usd)
-        return Shares(self.audit, self.explore, usd)
+            return Shares(self.audit + explore, 0.0, usd)
+        return Shares(self.audit, explore, usd)
 
     def draw(self, request: Request) -> float:
         """Where the request stands, uniform in [0, 1)."""

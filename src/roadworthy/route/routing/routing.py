@@ -79,9 +79,9 @@ class Routing:
     async def _asked(self, request: Request, group: Group, seconds: float) -> list[Part]:
         """Some rows for which the same was chosen: by the member that is wanted, or by what was drawn."""
         part = request if len(group.rows) == request.n else asking(request, group.rows)
-        strong, free = group.choices[0].strong, group.choices[0].free
-        other = self.weak if strong else self.strong
-        shares = self.comparing.shares(part, other, free, self.after is not None and not strong)
+        choice = group.choices[0]
+        strong, other = choice.strong, self.weak if choice.strong else self.strong
+        shares = self.comparing.shares(part, other, choice, self.after is not None and not strong)
         ways = Ways(self.weak.name, self.strong.name, self.manner, group, shares, seconds)
         drawn = self.comparing.draw(request) if shares.audit or shares.explore else 1.0
         if drawn < shares.audit + shares.explore:
@@ -201,9 +201,9 @@ class Routing:
 def _alike(choices: Sequence[Choice]) -> list[Group]:
     if len(choices) == 1:
         return [Group((0,), choices)]
-    kinds: dict[tuple[bool, bool], list[int]] = {}
+    kinds: dict[tuple[bool, bool, bool], list[int]] = {}
     for row, choice in enumerate(choices):
-        kinds.setdefault((choice.strong, choice.free), []).append(row)
+        kinds.setdefault((choice.strong, choice.free, choice.audited), []).append(row)
     return [Group(rows, [choices[row] for row in rows]) for rows in kinds.values()]
 
 
