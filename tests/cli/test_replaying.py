@@ -45,6 +45,13 @@ def test_a_row_is_a_request_of_one_row_with_its_time_key_and_tags():
     assert (request.inputs["n"].data, request.inputs["n"].datatype, request.n) == ([2.0], "INT64", 1)
 
 
+def test_a_vector_is_asked_about_as_a_whole():
+    signature = Signature({"x": Field(width=2)}, {"probability": Field()})
+    pixels = np.array([[1.0, np.nan], [2.0, 3.0], [4.0, 5.0], [6.0, 7.0]])
+    first = Traffic(sample(columns={"x": pixels}), signature).request(0).inputs["x"]
+    assert (first.shape, first.data) == ((1, 2), [1.0, None])
+
+
 def test_without_keys_the_id_keeps_a_caller_on_its_arm():
     assert traffic().request(2).key == "c"
 

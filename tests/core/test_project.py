@@ -219,3 +219,13 @@ def test_every_known_metric_has_a_unit_that_a_requirement_may_state(write: Write
     for metric, unit in UNITS.items():
         text = GOOD.replace("{metric: auc, at_least: 0.7}", f"{{metric: {metric}, at_most: 1, unit: {unit!r}}}")
         assert read_project(write(text)).application.requirements[0].unit == unit
+
+
+def test_a_spec_knows_its_file_so_that_another_process_opens_the_same(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(GOOD)
+    assert read_project(tmp_path / "other.yaml", check_files=False).file == tmp_path / "other.yaml"
+    (tmp_path / "roadworthy.yaml").write_text(GOOD)
+    assert read_project(tmp_path, check_files=False).file == tmp_path / "roadworthy.yaml"
+    with pytest.raises(SpecError, match="name"):
+        (tmp_path / "named.yaml").write_text(GOOD + "\nname: other.yaml\n")
+        read_project(tmp_path / "named.yaml", check_files=False)

@@ -47,6 +47,15 @@ def test_vectors_keep_their_width():
     assert Window.of([row(1.0, v=[1.0, 2.0]), row(2.0, v=[3.0, 4.0])]).inputs["v"].shape == (2, 2)
 
 
+def test_a_vector_that_some_rows_lack_keeps_its_width_and_unlike_widths_are_objects():
+    found = column([None, [0.1, 0.9], None])
+    assert found.shape == (3, 2)
+    assert np.isnan(found[[0, 2]]).all()
+    assert found[1].tolist() == [0.1, 0.9]
+    for unlike in ([0.5, [0.1, 0.9]], [[0.1], [0.1, 0.9], None]):
+        assert column(unlike).tolist() == unlike
+
+
 def test_a_table_is_a_reference():
     sample = Sample({"x": np.arange(3.0)}, labels=np.array([0.0, 1.0, 1.0]), at=np.arange(3.0))
     window = Window.of_sample(sample, {"p": np.full(3, 0.5)})

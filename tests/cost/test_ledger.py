@@ -55,7 +55,7 @@ def test_a_planted_router_that_escalates_60_percent_where_30_were_planned_is_a_n
     assert kept.verdict.decision == "pass"
     assert kept.verdict.because.startswith("cheaper than large alone by 232.3 usd per 1,000 rows")
     assert broken.verdict.decision == "fail"
-    assert broken.verdict.because.startswith("net loss: large alone would have been cheaper by 0.0")
+    assert broken.verdict.because.startswith("net loss: large alone would have been cheaper by 6")
     assert "went to large where 30.0% was planned, and it pays up to 53.9%" in broken.verdict.because
     # A row costs 0.01 + 0.4 * 1.05 + 0.03, and 1 more where it goes on: that is 1 at a share of 0.54.
     even = broken.of("break_even_share")

@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from roadworthy.core.artifact import Artifact, Release
 from roadworthy.core.errors import Missing
@@ -163,3 +164,24 @@ def test_an_explanation_goes_through_json(opened):
         found.likes,
         found.replay,
     )
+
+
+def test_of_several_classes_the_outcome_is_how_often_the_answered_one_was_right(opened):
+    state, registry = opened
+    digest = registry.list()[0].digest
+    answered = {"probability": [0.1, 0.2, 0.7]}
+    rows = [replace(row(k, digest), id=f"c{k}", outputs=answered) for k in range(200, 210)]
+    state.records.write(rows)
+    state.records.write_labels([Label(f"c{k}", 2.0 if k % 3 else 0.0, k * 3600.0 + 60) for k in range(200, 209)])
+    found = explain(state, registry, "c209", likes=3)
+    assert (found.outcome.value, found.outcome.n) == (pytest.approx(2 / 3), 3)
+    assert found.outcome.where == "the class 2 that was answered"
+
+
+def test_an_output_that_nobody_promised_may_be_there_once_only(opened):
+    state, registry = opened
+    digest = registry.list()[0].digest
+    compared = {"probability": 0.5, "small.probability": 0.4}
+    state.records.write([replace(row(300, digest), outputs=compared)])
+    assert explain(state, registry, "f300", answering(0.5)).replay.exact
+    assert explain(state, registry, "f300", answering(0.6)).replay.differs == ("probability",)

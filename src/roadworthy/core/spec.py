@@ -374,7 +374,7 @@ class Scenario(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
 
 
 class Spec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A whole project file. `root` is its folder, to which the paths in it are relative, and `name` what it is called."""
+    """A whole project file. `root` is its folder, to which the paths in it are relative, `name` what it is called."""
 
     application: Application
     data: Data

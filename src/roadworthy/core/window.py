@@ -208,13 +208,18 @@ def _names(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def column(values: Sequence[Any]) -> NDArray[Any]:
-    """Numbers, or vectors of one width, as float64 with NaN for None; object when one of them is text."""
+    """Numbers, or vectors of one width, as float64 with NaN for None; object for text, and for unlike widths."""
     import numpy as np
 
     if any(isinstance(v, str) for v in values):
         return np.array(values, dtype=object)
-    width = next((len(v) for v in values if hasattr(v, "__len__")), None)
-    absent: Any = np.nan if width is None else [np.nan] * width
+    try:
+        return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    except ValueError:
+        widths = {len(v) if hasattr(v, "__len__") else 0 for v in values if v is not None}
+    if len(widths) > 1 or 0 in widths:
+        return _objects(values)
+    absent = [np.nan] * widths.pop()
     return np.array([absent if v is None else v for v in values], dtype=np.float64)
 
 

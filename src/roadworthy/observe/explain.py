@@ -99,7 +99,7 @@ def explain(
         places,
         window.n,
         tuple(near),
-        _outcome([like.record.label for like in near if like.record.label is not None]),
+        _outcome([like.record.label for like in near if like.record.label is not None], _decided(record)),
         asyncio.run(replay(record, release.signature, handler_of(release))) if handler_of and release else None,
         reference,
         0 if made_on is None else made_on.n,
@@ -140,7 +140,9 @@ async def replay(record: Record, signature: Signature, handler: Handler) -> Repl
     if not isinstance(response.outputs, Mapping):
         return Replay({}, (), "the answer is a stream, which cannot be compared")
     outputs = {name: _row(tensor) for name, tensor in response.outputs.items()}
-    names = dict.fromkeys([*record.outputs, *outputs])
+    # What nobody promised may be there once only: the other model's answer, say, where a draw wanted a comparison.
+    both = record.outputs.keys() & outputs.keys()
+    names = dict.fromkeys(n for n in (*record.outputs, *outputs) if n in signature.outputs or n in both)
     return Replay(outputs, tuple(n for n in names if not _same(record.outputs.get(n), outputs.get(n))))
 
 
@@ -171,7 +173,17 @@ def _release(registry: Registry, record: Record) -> Release | None:
         return None
 
 
-def _outcome(labels: Sequence[float]) -> Measurement:
+def _decided(record: Record) -> int | None:
+    """The class that was answered, where the answer is a number for each of several classes."""
+    answer = next(iter(record.outputs.values()), None)
+    return int(np.argmax(answer)) if isinstance(answer, list | tuple) and len(answer) > 2 else None
+
+
+def _outcome(labels: Sequence[float], decided: int | None) -> Measurement:
+    """What became of similar rows: how often the class that this one was answered with, else the mean."""
+    if decided is not None:
+        hits = sum(label == decided for label in labels)
+        return proportion("outcome", hits, len(labels), where=f"the class {decided} that was answered")
     if all(label in (0.0, 1.0) for label in labels):
         return proportion("outcome", int(sum(labels)), len(labels))
     return mean("outcome", labels)

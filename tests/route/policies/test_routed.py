@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from roadworthy.core.charges import chances_of
 from roadworthy.core.errors import BadRequest, RoadworthyError, SpecError
@@ -365,3 +366,25 @@ def test_absent_members_and_routers_are_refused(tmp_path: Path) -> None:
         Routed(file=tmp_path / "gone.json")(handlers)
     with pytest.raises(SpecError, match="this router does not look at answers"):
         Routed(when="both").over(handlers, TopicRouter([]))
+
+
+def test_a_cheap_answer_goes_out_where_the_dear_one_would_come_after_the_deadline() -> None:
+    async def slow(request: Request) -> Response:
+        await asyncio.sleep(10.0)
+        raise AssertionError("nobody waits for it")
+
+    async def quick(request: Request) -> Response:
+        answer = Tensor("probability", "FP64", (request.n,), [0.5] * request.n)
+        return Response(request.id, {"probability": answer}, confidence=[0.5] * request.n)
+
+    async def main(loop: VirtualLoop) -> tuple[Response, float]:
+        handler = Routed(when="after", confidence=0.9, usd=USD, tries=3).over(
+            {"small": quick, "large": slow}, None, now=loop.time
+        )
+        got = await handler(replace(request("a", [EASY], rng()), deadline=loop.time() + 1.0))
+        return got, loop.time()
+
+    got, ended = run(main)
+    assert 0.9 < ended < 1.0
+    assert [step.at for step in got.path] == ["router", "large", "small"]
+    assert "no answer" in got.path[1].because

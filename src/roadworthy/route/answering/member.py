@@ -62,9 +62,13 @@ class Member:
             raise found
         return found
 
-    def ask(self, request: Request) -> Awaitable[tuple[Response | Exception, float]]:
+    def ask(self, request: Request, until: float | None = None) -> Awaitable[tuple[Response | Exception, float]]:
         """Its answer or what it raised, and the seconds that this took; asked even while its circuit is open."""
-        return self._asked(request, None, self.breaker.admit())
+        return self._asked(request, until, self.breaker.admit())
+
+    def in_time(self, request: Request) -> float | None:
+        """Until when it is waited for by somebody who has another answer; None where the request has no deadline."""
+        return waits_until(request, 0.0, self._now(), True)
 
     @property
     def why_not(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roadworthy.core.charges import FAILED
+from roadworthy.core.errors import Late
 from roadworthy.core.wire import Request, Response, Step
 from roadworthy.route.answering.member import THEIRS, Member, reason
 
@@ -28,14 +29,22 @@ class Called:
         return (self.usd or 0.0) + sum(step.usd or 0.0 for step in self.failures)
 
 
-async def call(member: Member, request: Request, rows: Sequence[int], tries: int, failed_share: float) -> Called:
+async def call(
+    member: Member,
+    request: Request,
+    rows: Sequence[int],
+    tries: int,
+    failed_share: float,
+    until: float | None = None,
+) -> Called:
     """Ask a member up to `tries` times. Raises at once what is the caller's own mistake, and never what is ours.
 
     A call that failed is billed `failed_share` of what a row costs of late. `rows` says which ones the request holds.
+    Nobody waits for it beyond `until`.
     """
     called = Called(member, rows)
     for _ in range(tries):
-        found, seconds = await member.ask(request)
+        found, seconds = await member.ask(request, until)
         if not isinstance(found, Exception):
             called.response, called.wrong, called.seconds = found, None, seconds
             called.usd = member.bill(found, len(rows))
@@ -45,6 +54,6 @@ async def call(member: Member, request: Request, rows: Sequence[int], tries: int
         called.wrong = found
         usd = None if member.usd is None else member.usd * len(rows) * failed_share
         called.failures.append(Step(member.name, f"{FAILED}{reason(found)}", usd, seconds))
-        if member.too_late(request):
+        if member.too_late(request) or (until is not None and isinstance(found, Late)):
             break
     return called

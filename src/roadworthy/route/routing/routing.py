@@ -125,8 +125,8 @@ class Routing:
     async def _raised(
         self, request: Request, ways: Ways, tried: Called, looks: Sequence[Look], low: Sequence[int]
     ) -> Part:
-        """The rows whose cheap answer was not good enough."""
-        asked = await self._call(self.strong, request, low)
+        """The rows whose cheap answer was not good enough; it goes out where the other one would come too late."""
+        asked = await self._call(self.strong, request, low, self.strong.in_time(request))
         if asked.response is None:
             return ways.part([(asked, ""), (tried, _instead(asked))], looks, low)
         return ways.part([(tried, ""), (asked, "")], looks, low, raised=True)
@@ -190,12 +190,14 @@ class Routing:
         assert not isinstance(other, BaseException)
         return one, other
 
-    async def _call(self, member: Member, request: Request, rows: Sequence[int] | None = None) -> Called:
+    async def _call(
+        self, member: Member, request: Request, rows: Sequence[int] | None = None, until: float | None = None
+    ) -> Called:
         """Ask a member about all rows, or some."""
         n = request.n
         at: Sequence[int] = range(n) if rows is None else rows
         part = request if len(at) == n else asking(request, at)
-        return await call(member, part, at, self.manner.tries, self.manner.failed_share)
+        return await call(member, part, at, self.manner.tries, self.manner.failed_share, until)
 
 
 def _alike(choices: Sequence[Choice]) -> list[Group]:
