@@ -226,6 +226,6 @@ def test_a_spec_knows_its_file_so_that_another_process_opens_the_same(tmp_path: 
     assert read_project(tmp_path / "other.yaml", check_files=False).file == tmp_path / "other.yaml"
     (tmp_path / "roadworthy.yaml").write_text(GOOD)
     assert read_project(tmp_path, check_files=False).file == tmp_path / "roadworthy.yaml"
+    (tmp_path / "named.yaml").write_text(GOOD + "\nname: other.yaml\n")
     with pytest.raises(SpecError, match="name"):
-        (tmp_path / "named.yaml").write_text(GOOD + "\nname: other.yaml\n")
         read_project(tmp_path / "named.yaml", check_files=False)
