@@ -27,6 +27,8 @@ Rows = NDArray[np.int64]
 
 GRID = 1 - np.concatenate([[0.0], np.geomspace(0.001, 0.999, 240)])
 PARTS = np.concatenate([np.array([0.02, 0.05, 0.1, 0.2]), np.arange(0.3, 1.6, 0.05)])
+# Choices that are tried before, as parts of the way to the first of those.
+SAFER = (0.25, 0.5, 0.75)
 # Fewer rows of a class, right and wrong ones, than this say nothing about its own threshold.
 LEAST_OF_CLASS = 4
 
@@ -156,7 +158,9 @@ def path_of(cheap: Sequence[Cheap], truth: Rows, final: Rows, share: float, by_c
         int(np.flatnonzero(wrong <= wrong[0] + part * max((1 - share) * len(truth) - wrong[0], 0.0))[-1])
         for part in PARTS
     ]
-    return list(dict.fromkeys(choices[step] for step in steps))
+    # What made no error in few rows may still be too bold. Whatever keeps less errs no more, and costs no later choice.
+    safer = [int(part * steps[0]) for part in SAFER]
+    return list(dict.fromkeys(choices[step] for step in (*safer, *steps)))
 
 
 def _curves(rows: Cheap, right: Flags, by_class: bool) -> list[Chances]:
