@@ -70,8 +70,8 @@ def _asked(told: TableAnswered) -> str:
     if not told.usd_last_alone:
         return f"asked: {asked} (no `usd_per_1k` of the last member, so nothing is billed)"
     spent, alone = sum(told.usd.values()), told.usd_last_alone
-    parts = " + ".join(f"{usd:.4f} for {name}" for name, usd in told.usd.items())
+    parts = " + ".join(f"{usd:.4g} for {name}" for name, usd in told.usd.items())
     compared = f"{1 - spent / alone:.1%} less" if spent <= alone else f"{spent / alone - 1:.1%} MORE"
     return (
-        f"asked: {asked}\ncost: {spent:.4f} USD ({parts}), {compared} than {alone:.4f} for the last one about every row"
+        f"asked: {asked}\ncost: {spent:.4g} USD ({parts}), {compared} than {alone:.4g} for the last one about every row"
     )
