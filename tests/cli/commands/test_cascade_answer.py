@@ -116,7 +116,7 @@ def test_precision_and_recall_are_kept_in_csv_and_the_text_says_so(call, two, ta
     assert "promised: precision 0.9 and recall 0.85 with probability 0.9" in said
     assert "recall is at least 0.85" in said
     assert "USD" in said
-    assert "less than 4.0000 for the last one about every row" in said
+    assert "less than 4 for the last one about every row" in said
 
 
 def test_a_table_too_small_to_show_anything_is_sent_on_whole_and_says_so(call, two, table, tmp_path):
@@ -125,7 +125,7 @@ def test_a_table_too_small_to_show_anything_is_sent_on_whole_and_says_so(call, t
     said = call("cascade", "answer", few, out, "--agreement", "0.97", "--project", two)
     assert said.code == 0
     assert "every row was sent on: 30 rows do not show the promise for any cheap answer" in said.out
-    assert "5.0% MORE than 0.0600 for the last one about every row" in said.out
+    assert "5.0% MORE than 0.06 for the last one about every row" in said.out
     assert set(pl.read_parquet(out)["by"]) == {"large"}
 
 
