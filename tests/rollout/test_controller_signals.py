@@ -11,6 +11,7 @@ import pytest
 from roadworthy.core.errors import SpecError
 from roadworthy.core.record import Label
 from roadworthy.core.spec import Rollout, Signal, Stage
+from roadworthy.rollout.control.hierarchy import gates_of
 from roadworthy.store.state import State
 from roadworthy.testing.rollouts import BEGAN, HOUR, World, plan_of, says
 
@@ -128,6 +129,15 @@ def test_the_candidates_share_and_a_seed_of_the_rollout_are_filled_in(world: Wor
     assert shares == [1.0, 1.0, 0.25]
     gate = control._gates_of(control.status("flights"))[0]
     assert gate.seed == int(begun.id[:8], 16)  # type: ignore[attr-defined]
+
+
+def test_a_gate_looks_at_what_the_release_answers_with_where_the_plan_says_nothing(world: World) -> None:
+    control = world.controller()
+    plan = Rollout(stages=CANARY, gates=("quality", {"quality": {"output": "other"}}))
+    control.start("flights", world.candidate, plan, BEGAN, "anna")
+    promised = next(iter(world.registry.get(world.candidate).signature.outputs))
+    assert [gate.output for gate in control._gates_of(control.status("flights"))] == [promised, "other"]  # type: ignore[attr-defined]
+    assert gates_of(plan, output="scores")[0].output == "scores"  # type: ignore[attr-defined]
 
 
 def test_a_running_rollout_is_judged_by_the_plan_that_it_began_with(world: World) -> None:

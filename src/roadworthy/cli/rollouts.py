@@ -52,7 +52,7 @@ def view_now(spec: Spec, state: State, controller: Controller, at: float, looks:
     """The view of the running or last rollout; with `looks` each signal's course, from its rows asked so often."""
     name = spec.application.name
     now = controller.status(name)
-    gates, at = gates_of(now.plan, spec.root), max(at, now.stage_since)
+    gates, at = gates_of(now.plan, spec.root, output=spec.application.output), max(at, now.stage_since)
     told = read_events(state.engine, "rollout", name)
     drawn = courses(now, gates, Followed(state.records, now).rows(now, at), looks) if looks else {}
     return view_of(now, at, told, drawn, gates=gates)

@@ -36,7 +36,7 @@ def _measured(found: Ledger) -> Table:
     table = Table("", "", "value", "interval", box=None, header_style="bold", pad_edge=False)
     for one in found.measured:
         # What one row costs has too many noughts to be read.
-        times, unit = (1000, " usd per 1,000") if one.unit == "usd" else (1, "" if one.unit == "1" else f" {one.unit}")
+        times, unit = (1000, " usd/1k") if one.unit == "usd" else (1, "" if one.unit == "1" else f" {one.unit}")
         value = "not known" if math.isnan(one.value) else f"{times * one.value:.4g}{unit}"
         bounded = one.n and math.isfinite(one.low)
         table.add_row(one.name, one.where, value, f"[{times * one.low:.4g}, {times * one.high:.4g}]" if bounded else "")

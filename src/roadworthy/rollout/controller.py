@@ -264,7 +264,8 @@ class Controller:
             raise SpecError(f"a signal may not change while it decides: {edited}. Restore the file, or abort")
         known = self._gates.get((now.id, now.stage))
         if known is None:
-            known = gates_of(now.plan, self.root, share_of(now.step), int(now.id[:8], 16))
+            output = next(iter(self.registry.get(now.candidate).signature.outputs), "")
+            known = gates_of(now.plan, self.root, share_of(now.step), int(now.id[:8], 16), output)
             self._gates = {(now.id, now.stage): known}
         return known
 

@@ -80,7 +80,7 @@ def _plan(asked: Asked) -> Outcome:
     stated = (args.requests_per_hour, args.error_rate, args.base_rate)
     output = asked.spec.application.output
     rows = expected_of(asked.state, asked.registry, asked.name, asked.at, args.days, stated, output)
-    found = plan_rollout(plan, gates_of(plan, asked.spec.root), rows, asked.at)
+    found = plan_rollout(plan, gates_of(plan, asked.spec.root, output=output), rows, asked.at)
     return Outcome(found, plan_text(found))
 
 

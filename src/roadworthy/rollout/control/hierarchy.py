@@ -46,13 +46,17 @@ def differences(before: Rollout, code: Mapping[str, str], now: Rollout, code_now
     return found + [f"`{file}` was edited" for file in edited]
 
 
-def gates_of(plan: Rollout, root: Path | None = None, share: float = 0.5, seed: int = 0) -> tuple[Gate, ...]:
+def gates_of(
+    plan: Rollout, root: Path | None = None, share: float = 0.5, seed: int = 0, output: str = ""
+) -> tuple[Gate, ...]:
     """The gates that a plan names, in the order of its hierarchy.
 
-    `root` is the folder of the project, for gates in its files. `share` is the candidate's share of the requests and
-    `seed` a number of the rollout, for gates that have a field for one and a plan that does not say it.
+    `root` is the folder of the project, for gates in its files. `share` is the candidate's share of the requests,
+    `seed` a number of the rollout and `output` what the release answers with, for gates that have a field for one and a
+    plan that does not say it.
     """
-    return tuple(gate.make(signal.gate, root, share=share, seed=seed) for signal in plan.hierarchy)
+    given = {"share": share, "seed": seed, **({"output": output} if output else {})}
+    return tuple(gate.make(signal.gate, root, **given) for signal in plan.hierarchy)
 
 
 def on_stage(plan: Rollout, stage: Stage, gates: Sequence[Gate]) -> tuple[int, ...]:
