@@ -79,9 +79,8 @@ def _said(tensor: Tensor) -> list[Hashable]:
     if not tensor.datatype.startswith("FP"):
         return list(np.asarray(tensor.data, object).reshape(-1).tolist())
     values = np.asarray(tensor.data, np.float64).reshape(tensor.shape[0], -1)
-    unknown: list[bool] = np.isnan(values).any(axis=1).tolist()
-    classes: list[int] = (values[:, 0] >= 0.5 if values.shape[1] == 1 else values.argmax(axis=1)).tolist()
-    return [None if gone else int(one) for gone, one in zip(unknown, classes, strict=True)]
+    one = values.shape[1] == 1
+    return [None if np.isnan(row).any() else int(row[0] >= 0.5) if one else int(row.argmax()) for row in values]
 
 
 def _most(said: Sequence[Hashable]) -> tuple[int, float]:
