@@ -88,7 +88,7 @@ def test_an_older_report_has_neither_section(gap_report):
 def test_each_model_is_shown_with_its_share_its_quality_and_its_price(rich):
     section = who_answered(rich)
     models = table(section, "By model, the cheapest first")
-    assert models.head == ("Model", "Where", "Answered", "Accuracy there", "US dollars a row")
+    assert models.head == ("Model", "Where", "Answered", "Accuracy there", "US dollars per 1,000")
     assert [(row[0], row[1]) for row in models.rows][:2] == [("small", "lab"), ("large", "lab")]
     together = table(section, "All together")
     assert together.rows[0][0] == "Sent on beyond the cheapest model"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from roadworthy.core.calibration import Bin, Brier
 from roadworthy.core.measure import Measurement
 from roadworthy.core.risk_coverage import RiskCoverage
@@ -193,8 +195,8 @@ def _members(report: GapReport, found: Sequence[WhoAnswered]) -> Table:
     for one in found:
         for each in one.members:
             told = (find(each.measured, name) for name in shown)
-            rows.append((each.name, one.where, _share(each.share), *told, each.usd_per_row))
-    head = ("Model", "Where", "Answered", *(f"{metric_name(name)} there" for name in shown), "US dollars a row")
+            rows.append((each.name, one.where, _share(each.share), *told, _per_1k(each.usd_per_row)))
+    head = ("Model", "Where", "Answered", *(f"{metric_name(name)} there" for name in shown), "US dollars per 1,000")
     return Table("By model, the cheapest first", head, rows, ("Where",))
 
 
@@ -212,8 +214,13 @@ _TOGETHER: dict[str, Callable[[WhoAnswered], Measurement]] = {
     "Sent on beyond the cheapest model": lambda one: one.escalation,
     "Given though nobody was sure, as no one else could be asked": lambda one: one.unconfirmed,
     "The dear model, asked by an audit, decides as the cheap one did": lambda one: one.agreement,
-    "US dollars a row": lambda one: one.usd_per_row,
+    "US dollars per 1,000 rows": lambda one: _per_1k(one.usd_per_row),
 }
+
+
+def _per_1k(m: Measurement) -> Measurement:
+    """A price that can be read: that of one row has too many noughts."""
+    return replace(m, value=1000 * m.value, low=1000 * m.low, high=1000 * m.high)
 
 
 def _metrics(found: Sequence[WhoAnswered]) -> Fold:
