@@ -15,8 +15,11 @@ import time
 from pathlib import Path
 
 import msgspec
+from tables import FLIGHTS
 
+from roadworthy.cli.flows import prepare
 from roadworthy.core.measure import Measurement, Requirement
+from roadworthy.core.project import read_project
 
 PARTS = ("speed_part", "drift_part", "coverage_part", "calibration_part", "selective_part")
 TARGET = 0.9
@@ -70,6 +73,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder with the recorded data")
     parser.add_argument("--part", choices=PARTS, action="append", help="only this one; may be given several times")
     given = parser.parse_args()
+    prepare(read_project(FLIGHTS, check_files=False), print)
     found: list[Measurement] = []
     for part in given.part or PARTS:
         if not Path(__file__).with_name(f"{part}.py").is_file():

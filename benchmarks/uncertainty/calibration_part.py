@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from tables import FLIGHTS
 
 from roadworthy.core.calibration import debiased_error, top_label_error
 from roadworthy.core.catalog import load
@@ -26,7 +27,6 @@ from roadworthy.serve.calibration.methods import apply, fit_by_name
 from roadworthy.serve.calibration.paired import gain, row_log_losses
 
 Floats = NDArray[np.float64]
-FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 SPLITS, TRAINED, CALIBRATED = 20, 500, 500
 # What the half-life of labels was chosen on, and what is reported of it.
 CHOSEN_ON, REPORTED = range(5, 8), range(8, 13)
@@ -52,12 +52,8 @@ class Flights(NamedTuple):
 
 
 def measure(data: Path | None = None) -> list[Measurement]:
-    """Print the tables and return the measurements; `data` is not needed. No flights prepared, no flights measured."""
-    found = digits(SPLITS)
-    if (FLIGHTS / "data" / "production.parquet").is_file() and (FLIGHTS / "model" / "flights.onnx").is_file():
-        return [*found, *flights_measured(read_flights())]
-    print(f"no flights: `python {FLIGHTS / 'prepare.py'}` makes the tables and the model")
-    return found
+    """Print the tables and return the measurements; `data` is not needed."""
+    return [*digits(SPLITS), *flights_measured(read_flights())]
 
 
 def digits(splits: int) -> list[Measurement]:

@@ -52,9 +52,7 @@ def _tables(data: Path) -> Iterator[tuple[str, Answers]]:
     yield "diabetes", tables.diabetes()
     if (data / "text" / "banking77").is_dir():
         yield "banking77", tables.banking(data)
-    flights = tables.flights()
-    if flights is not None:
-        yield "flights", flights
+    yield "flights", tables.flights()
 
 
 def _set_methods() -> dict[str, Method]:

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 from digit_nets import MEMBERS, Rows, dropout_in, ensemble_in, train, write_code
 from strangers import costs, strangers
+from tables import FLIGHTS
 
 from roadworthy.core.bounds import lower_rate, upper_rate
 from roadworthy.core.errors import BadData
@@ -31,7 +32,6 @@ from roadworthy.serve.selective.threshold import bound_at, certify
 from roadworthy.serve.uncertainty.decomposition import as_probabilities
 from roadworthy.serve.wrappers.energy import energies
 
-FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 FLAGGED, DELTA, SPLITS, FOLDS = 0.05, 0.05, 100, 5
 # Both below what answering everything costs (1.7 % and 25 %): a risk that nothing can break would hold by itself.
 DIGITS_RISK, FLIGHTS_RISK = 0.01, 0.20
@@ -219,8 +219,6 @@ def _scored_flights() -> tuple[Rows, Rows, Rows, Rows]:
     from roadworthy.serve.columns import dtype_of
     from roadworthy.serve.engines.onnx import Onnx
 
-    if not (FLIGHTS / "data" / "production.parquet").is_file():
-        raise BadData(f"no {FLIGHTS / 'data' / 'production.parquet'}: run `python {FLIGHTS / 'prepare.py'}` first")
     spec = read_project(FLIGHTS / "roadworthy.yaml")
     sample = read(spec, "production")
     assert sample.labels is not None
