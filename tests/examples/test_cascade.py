@@ -28,24 +28,6 @@ def code(name: str) -> Any:
     return load(name, EXAMPLE)
 
 
-@pytest.fixture(scope="module")
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, told: list[str]) -> Path:
-    """The folder that `prepare` filled."""
-    folder = tmp_path_factory.mktemp("cascade")
-    code("prepare.py:prepare")(folder, told.append)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def spec() -> Spec:
-    return read_project(EXAMPLE)
-
-
 def sample(root: Path, spec: Spec, name: str) -> Sample:
     asked = spec.application
     return read_sample(root / "data" / f"{name}.parquet", spec.data.columns, asked.inputs, asked.task, asked.classes)

@@ -39,24 +39,6 @@ def code(name: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, told: list[str]) -> Path:
-    """The folder that `prepare` filled."""
-    folder = tmp_path_factory.mktemp("flights")
-    code("prepare.py:prepare")(folder, told.append)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def spec() -> Spec:
-    return read_project(EXAMPLE)
-
-
-@pytest.fixture(scope="module")
 def history(root: Path, spec: Spec) -> Sample:
     return read_sample(root / spec.data.history, spec.data.columns, spec.application.inputs)
 
