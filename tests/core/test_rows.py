@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roadworthy.core.rows import asking, stacked, taken, usd_of_rows
+from roadworthy.core.rows import asking, stacked, taken
 from roadworthy.core.wire import Request, Response, Step, Tensor
 
 
@@ -38,5 +38,5 @@ def test_what_rows_cost_is_the_same_one_by_one_and_all_at_once() -> None:
     ways = [(Step("a", "b", 0.5),), (), (Step("a", "b", None), Step("c", "d", 0.25))]
     for paths, usd in ((ways, 3.0), (None, 3.0), (ways, None)):
         response = Response("r", {}, paths=paths, usd=usd)
-        assert usd_of_rows(response, 3) == [response.row_usd(k, 3) for k in range(3)]
-    assert usd_of_rows(Response("r", {}, usd=1.0), 0) == []
+        assert response.usd_of_rows(3) == [response.row_usd(k, 3) for k in range(3)]
+    assert Response("r", {}, usd=1.0).usd_of_rows(0) == []

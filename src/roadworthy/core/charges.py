@@ -29,6 +29,8 @@ ROUTER, VERIFIER = "router", "verifier"
 FAILED, COMPARISON, EXPLORED = "failed: ", "comparison: ", "explored: "
 # A level of a cascade that was asked and gave none, and one that was never asked.
 NOT_ANSWERED, NOT_ASKED = "not answered", "not asked"
+# What it tells of a row that could go no further, so that an answer is given of which nobody was sure.
+STANDS = "the answer so far stands"
 # What a cascade asks of its last level only to see whether it would have agreed (`route/answering/audits.py`).
 AUDIT = "audit drawn at "
 

@@ -7,7 +7,7 @@ from itertools import chain
 
 from msgspec.structs import replace
 
-from roadworthy.core.wire import Request, Response, Tensor
+from roadworthy.core.wire import Request, Tensor
 
 
 def asking(request: Request, rows: Sequence[int]) -> Request:
@@ -29,17 +29,6 @@ def taken(tensor: Tensor, rows: slice | Sequence[int]) -> Tensor:
         return Tensor(tensor.name, tensor.datatype, (rows.stop - rows.start, *tensor.shape[1:]), found)
     found = list(chain.from_iterable(data[k * width : (k + 1) * width] for k in rows))
     return Tensor(tensor.name, tensor.datatype, (len(rows), *tensor.shape[1:]), found)
-
-
-def usd_of_rows(response: Response, rows: int) -> list[float | None]:
-    """What each of `rows` rows cost: `Response.row_usd` of them all, in a time that grows as they do."""
-    if response.usd is None or not rows:
-        return [None] * rows
-    if response.paths is None:
-        return [response.usd / rows] * rows
-    own = [sum(step.usd or 0.0 for step in way) for way in response.paths]
-    common = (response.usd - sum(own)) / rows
-    return [one + common for one in own]
 
 
 def stacked(tensors: Sequence[Tensor]) -> Tensor:

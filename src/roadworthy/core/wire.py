@@ -94,13 +94,18 @@ class Response(Struct, frozen=True):
         return self.path if self.paths is None else (*self.path, *self.paths[row])
 
     def row_usd(self, row: int, rows: int) -> float | None:
-        """What one of `rows` rows cost: an even share of what all cost, or what its own way cost where they parted."""
+        """What one of `rows` rows cost; whoever wants it of many asks for `usd_of_rows` once."""
+        return self.usd_of_rows(rows)[row] if rows else None
+
+    def usd_of_rows(self, rows: int) -> list[float | None]:
+        """What each of `rows` rows cost: an even share of what all cost, and its own way besides where they parted."""
         if self.usd is None or not rows:
-            return None
+            return [None] * rows
         if self.paths is None:
-            return self.usd / rows
+            return [self.usd / rows] * rows
         own = [sum(step.usd or 0.0 for step in way) for way in self.paths]
-        return own[row] + (self.usd - sum(own)) / rows
+        common = (self.usd - sum(own)) / rows
+        return [one + common for one in own]
 
 
 Handler = Callable[[Request], Awaitable[Response]]

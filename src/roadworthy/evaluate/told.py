@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadworthy.core.errors import BadData
-from roadworthy.core.rows import usd_of_rows
 from roadworthy.core.wire import Response, Tensor
 
 Floats = NDArray[np.float64]
@@ -55,7 +54,7 @@ class Telling:
         if response.path or response.paths is not None:
             self._ways(response, rows)
         if response.usd is not None:
-            self._put("usd", rows, np.array(usd_of_rows(response, len(rows)), np.float64))
+            self._put("usd", rows, np.array(response.usd_of_rows(len(rows)), np.float64))
         marks = response.parameters.get(ABSTAINED)
         if marks is not None:
             self._put("flagged", rows, np.asarray(_each(marks, rows, "marks of abstention"), bool), False)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from roadworthy.core.rows import stacked, taken, usd_of_rows
+from roadworthy.core.rows import stacked, taken
 from roadworthy.core.wire import Response, Step, Tensor
 
 _ARRAY = 1
@@ -44,7 +44,7 @@ def rows_in(response: Response, n: int) -> list[Row] | None:
         return [
             _row(response, outputs, response.confidence, response.prediction_set, response.usd, response.row_path(0))
         ]
-    sure, sets, paid = response.confidence, response.prediction_set, usd_of_rows(response, n)
+    sure, sets, paid = response.confidence, response.prediction_set, response.usd_of_rows(n)
     return [
         _row(
             response,

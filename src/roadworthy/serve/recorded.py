@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from roadworthy.core.record import Record
-from roadworthy.core.rows import usd_of_rows
 from roadworthy.core.wire import Arm, Handler, Request, Response, Tensor
 from roadworthy.serve.meter import Meter
 
@@ -115,7 +114,7 @@ def rows_of(request: Request, response: Response, error: str | None = None) -> l
         return [_record(request, response, error, 0, request.id, asked, answered, response.usd)]
     given = {name: values_of(tensor) for name, tensor in inputs.items()}
     found = {name: values_of(tensor) for name, tensor in outputs.items()}
-    paid = usd_of_rows(response, n)
+    paid = response.usd_of_rows(n)
     return [
         _record(
             request,

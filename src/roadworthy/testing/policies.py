@@ -104,7 +104,7 @@ def _check_bill(name: str, response: Response, rows: int, voices: Mapping[str, V
     paid = sum(voice.usd * request.n for voice in voices.values() for request in voice.seen)
     usd = response.usd or 0.0
     assert abs(usd - paid) < 1e-9, f"{name} bills {usd!r} for calls that cost {paid!r}"
-    shares = sum(response.row_usd(row, rows) or 0.0 for row in range(rows))
+    shares = sum(share or 0.0 for share in response.usd_of_rows(rows))
     assert abs(shares - usd) < 1e-9, f"{name} bills {usd!r}, and its rows {shares!r}"
 
 

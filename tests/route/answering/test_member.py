@@ -81,7 +81,7 @@ def test_the_live_price_follows_what_answers_cost_and_the_worst_is_kept():
     assert handler.usd == pytest.approx((2 + NEWEST * 2) * (1 - NEWEST) + NEWEST * 1)
     assert (handler.worst_usd, handler.said_usd) == (4.0, 2.0)
     untold = Response("r", {})
-    assert (handler.bill(untold, 3), handler.cost(untold, 0, 3)) == (6.0, 2.0)
+    assert (handler.bill(untold, 3), handler.costs(untold, 3)) == (6.0, [2.0, 2.0, 2.0])
     assert member(model).bill(untold, 3) is None
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from roadworthy.core.charges import AUDIT, ROUTER, VERIFIER, purposes
+from roadworthy.core.charges import AUDIT, ROUTER, STANDS, VERIFIER, purposes
 from roadworthy.core.measure import Measurement
 from roadworthy.core.stats import mean, nothing, proportion
 from roadworthy.core.wire import Step
@@ -27,8 +27,6 @@ Floats = NDArray[np.float64]
 Way = tuple[Step, ...]
 
 FALLBACK = "fallback"
-# What a cascade writes where a row could not go on, so that an answer stands of which nobody was sure.
-STANDS = "the answer so far stands"
 # What a requirement may be about.
 FIGURES = ("answered_share", "escalation_share", "unconfirmed_share", "audit_agreement", "usd_per_row")
 # How a fallback tells that it answered: for rows left to it, or for a model that failed.

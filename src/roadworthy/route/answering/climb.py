@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from roadworthy.core.charges import NOT_ANSWERED, NOT_ASKED
+from roadworthy.core.charges import NOT_ANSWERED, NOT_ASKED, STANDS
 from roadworthy.core.dials import Dial
 from roadworthy.core.errors import Late, Overloaded
 from roadworthy.core.measure import Measurement
@@ -144,7 +144,8 @@ class Climb:
             return wanted
         granted = self._granted(number, wanted, journey)
         if len(granted) < len(wanted):
-            self._stop(number, [k for k in wanted if k not in set(granted)], journey)
+            go_on = set(granted)
+            self._stop(number, [k for k in wanted if k not in go_on], journey)
         return granted
 
     def _granted(self, number: int, wanted: Sequence[int], journey: Journey) -> list[int]:
@@ -159,13 +160,14 @@ class Climb:
     def _stop(self, number: int, rows: Sequence[int], journey: Journey) -> None:
         """The cap does not let these rows go on. Raises Overloaded, or why they have no answer yet."""
         told = f"{NOT_ASKED}, for the cap is reached: {self.granting.words()}"
-        left = [k for k in rows if k in set(journey.left)]
+        stopped, unsure = set(rows), set(journey.left)
+        left = [k for k in rows if k in unsure]
         bare = [k for k in left if journey.places[k] is None]
         if bare and journey.failed is not None:
             raise journey.failed
         if left and (bare or self.rules.cap.then == "refuse"):
             raise Overloaded(f"{self.members[number].name!r} was {told}; ask again later", RETRY_SECONDS)
-        journey.audited = [k for k in journey.audited if k not in set(rows)]
+        journey.audited = [k for k in journey.audited if k not in stopped]
         self._stand(number, left, told, journey)
 
     def _stand(
@@ -174,7 +176,7 @@ class Climb:
         """The answers that these rows have stay theirs, though nobody was sure of them."""
         if not rows:
             return
-        journey.add(rows, Step(self.members[number].name, f"{told}; the answer so far stands", None, seconds))
+        journey.add(rows, Step(self.members[number].name, f"{told}; {STANDS}", None, seconds))
         journey.unconfirmed += len(rows)
         left = set(rows)
         journey.left = [k for k in journey.left if k not in left]
@@ -215,7 +217,8 @@ class Climb:
         left = list(journey.left)
         if left and (self.rules.outage == "fail" or any(journey.places[k] is None for k in left)):
             raise wrong
-        journey.add([k for k in rows if k in set(journey.audited)], Step(member.name, f"audit {told}", usd, took))
+        audited = set(journey.audited)
+        journey.add([k for k in rows if k in audited], Step(member.name, f"audit {told}", usd, took))
         journey.audited = []
         self._stand(number, left, told, journey, took)
 
@@ -228,8 +231,8 @@ class Climb:
         member, judged = self.members[number], self._judged(number, response)
         journey.took(response)
         audited, left = set(journey.audited), []
-        for j, k in enumerate(rows):
-            inner, usd = way_within(response, j, len(rows)), member.cost(response, j, len(rows))
+        for j, (k, usd) in enumerate(zip(rows, member.costs(response, len(rows)), strict=True)):
+            inner = way_within(response, j, len(rows))
             journey.pay(usd)
             if k in audited:
                 mine, theirs = journey.decided[k], judged[j].decided

@@ -96,10 +96,9 @@ class Member:
             return response.usd
         return self.said_usd * rows
 
-    def cost(self, response: Response, row: int, rows: int) -> float | None:
-        """What one row of an answer cost."""
-        told = response.row_usd(row, rows)
-        return self.said_usd if told is None else told
+    def costs(self, response: Response, rows: int) -> list[float | None]:
+        """What each row of an answer cost."""
+        return [self.said_usd if told is None else told for told in response.usd_of_rows(rows)]
 
     async def _asked(
         self, request: Request, until: float | None, ticket: int | None

@@ -16,6 +16,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from roadworthy.core.betting import shows_above
+from roadworthy.core.charges import STANDS
 from roadworthy.core.errors import BadData
 from roadworthy.core.measure import Measurement, Verdict, judge
 from roadworthy.core.record import Record
@@ -28,7 +29,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 # The words of a stop at the last model that gave no answer there, or was asked as an audit.
-_NO_ANSWER = re.compile(r"^audit |the answer so far stands")
+_NO_ANSWER = re.compile(rf"^audit |{STANDS}")
 BETS = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 

@@ -15,6 +15,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from roadworthy.core.charges import NOT_ANSWERED, NOT_ASKED
 from roadworthy.core.record import Record
 from roadworthy.route.answering.audits import audited_step
 from roadworthy.route.answering.levels import CUT, told_by
@@ -24,7 +25,7 @@ Flags = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
 # A stop at the last model that gave no answer there.
-_NO_ANSWER = re.compile(r"^(?:audit )?not (?:answered|asked)")
+_NO_ANSWER = re.compile(rf"^(?:audit )?(?:{NOT_ANSWERED}|{NOT_ASKED})")
 _SIDES = {"True": 1.0, "False": 0.0}
 
 

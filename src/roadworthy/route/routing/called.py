@@ -11,9 +11,12 @@ from roadworthy.route.answering.member import THEIRS, Member, reason
 
 
 class Called:
-    """A member's answer about some rows, or what it raised last; `failures` are the calls that gave none."""
+    """A member's answer about some rows, or what it raised last; `failures` are the calls that gave none.
 
-    __slots__ = ("failures", "member", "response", "rows", "seconds", "usd", "wrong")
+    `paid` is what each row of the answer cost, and `usd` what all of it did.
+    """
+
+    __slots__ = ("failures", "member", "paid", "response", "rows", "seconds", "usd", "wrong")
 
     def __init__(self, member: Member, rows: Sequence[int]) -> None:
         self.member, self.rows = member, rows
@@ -21,6 +24,7 @@ class Called:
         self.wrong: Exception | None = None
         self.failures: list[Step] = []
         self.usd: float | None = None
+        self.paid: Sequence[float | None] = ()
         self.seconds = 0.0
 
     @property
@@ -47,7 +51,7 @@ async def call(
         found, seconds = await member.ask(request, until)
         if not isinstance(found, Exception):
             called.response, called.wrong, called.seconds = found, None, seconds
-            called.usd = member.bill(found, len(rows))
+            called.usd, called.paid = member.bill(found, len(rows)), member.costs(found, len(rows))
             break
         if isinstance(found, THEIRS):
             raise found

@@ -80,9 +80,8 @@ class After:
             step = Step(VERIFIER, f"{FAILED}{reason(found)}", verifier.said_usd, each)
             return [Look(False, "the verifier failed", step)] * len(rows)
         right = np.asarray(next(iter(tensors_of(found).values())).data, np.float64).reshape(len(rows), -1)[:, -1]
-        return [
-            self._verdict(chance, verifier.cost(found, k, len(rows)), each) for k, chance in enumerate(right.tolist())
-        ]
+        paid = verifier.costs(found, len(rows))
+        return [self._verdict(chance, usd, each) for chance, usd in zip(right.tolist(), paid, strict=True)]
 
     def _verdict(self, chance: float, usd: float | None, seconds: float) -> Look:
         good = chance >= self.verified

@@ -134,7 +134,7 @@ def _steps(called: Called, because: str, row: int) -> Sequence[Step]:
         return steps
     place = called.rows.index(row)
     inner = way_within(response, place, n)
-    own = own_step(called.member.name, because, inner, called.member.cost(response, place, n), called.seconds / n)
+    own = own_step(called.member.name, because, inner, called.paid[place], called.seconds / n)
     return [*steps, own, *inner]
 
 

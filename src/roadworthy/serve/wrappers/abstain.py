@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from roadworthy.core.catalog import read_plan
 from roadworthy.core.errors import BadData, RoadworthyError, SpecError, nearest
-from roadworthy.core.rows import asking, stacked, taken, usd_of_rows
+from roadworthy.core.rows import asking, stacked, taken
 from roadworthy.core.wire import Handler, Request, Response, Step, Tensor
 from roadworthy.serve.base import wrapper
 from roadworthy.serve.columns import CONFIDENCE, confidence_of, scatter
@@ -227,7 +227,7 @@ def _joined(mine: Tensor, theirs: Tensor, unsure: list[int]) -> Tensor:
 
 def _answered(ways: Ways, other: Response, name: str) -> Ways:
     """The ways of rows that a fallback answered, each with what that cost it."""
-    paid = usd_of_rows(other, len(ways))
+    paid = other.usd_of_rows(len(ways))
     return {
         row: (*way, Step("fallback", f"{name} answers in its place", paid[k]), *_free(other.row_path(k)))
         for k, (row, way) in enumerate(ways.items())
